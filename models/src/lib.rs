@@ -1,0 +1,33 @@
+//! What a graphtag model *is*: architectures as data, their costs, the ONNX files they become, the
+//! metadata these carry, and the models that ship.
+//!
+//! An [`Architecture`] lowers to one [`Network`], a typed list of layers. Training interprets that
+//! list, [`cost`] counts it, [`onnx`] writes it, and [`Weights`] are named after its layers, so there
+//! is no second description of a network anywhere.
+
+mod adjacency;
+mod architecture;
+pub mod cost;
+mod efficientnet_lite;
+mod fold;
+mod head;
+pub mod labels;
+mod metadata;
+mod network;
+pub mod onnx;
+pub mod quantization;
+mod weights;
+pub mod zoo;
+
+pub use adjacency::{AdjacencySettings, adjacency};
+pub use architecture::{
+    Architecture, ArchitectureError, Backbone, Classifier, GraphLayer, Head, InputSize,
+};
+pub use fold::{FoldError, fold};
+pub use metadata::{
+    Accuracy, ColorOrder, Filter, Metadata, MetadataError, Preprocessing, Provenance, Resize,
+    SCHEMA_VERSION,
+};
+pub use network::{Activation, Convolution, Layer, Network, Operation, Parameter, Shape};
+pub use quantization::{Quantization, QuantizationParameters, QuantizedConvolution};
+pub use weights::{Tensor, Weights, WeightsError};
