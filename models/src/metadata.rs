@@ -140,8 +140,9 @@ impl Metadata {
     /// The key-value pairs of an ONNX file's `metadata_props`, in a fixed order.
     ///
     /// # Errors
-    /// When a number is not finite, which JSON can't hold.
+    /// When values are contradictory or out of bounds, so that they could not be read again.
     pub fn to_properties(&self) -> Result<Vec<(String, String)>, MetadataError> {
+        self.validate()?;
         Ok(vec![
             property("schema_version", &SCHEMA_VERSION)?,
             property("name", &self.name)?,
@@ -201,6 +202,10 @@ impl Metadata {
         }
         if !self.thresholds.iter().all(|t| (0.0..=1.0).contains(t)) {
             return refuse("thresholds", "not all within 0 to 1".into());
+        }
+        let mut shares = self.accuracy.iter().flat_map(|a| [a.map, a.cf1, a.of1]);
+        if !shares.all(|share| (0.0..=1.0).contains(&share)) {
+            return refuse("accuracy", "not all within 0 to 1".into());
         }
         self.preprocessing.validate()?;
         if let Some(architecture) = &self.architecture {
