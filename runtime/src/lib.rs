@@ -1,5 +1,14 @@
-//! How a graphtag model runs on photos.
+//! How a graphtag model runs on photos: [`photo`] decodes, [`preprocess`] makes the input tensor,
+//! [`network`] runs it through tract, [`Model`] puts them together, and [`tags`] decides.
 
+pub mod labels;
+mod model;
 pub mod network;
 pub mod photo;
 pub mod preprocess;
+pub mod tags;
+
+pub use model::{Model, Prediction};
+pub use network::{ModelError, Network, RunError};
+pub use photo::PhotoError;
+pub use tags::{Selection, Tag};

@@ -1,18 +1,23 @@
 //! An ONNX classifier that runs through tract.
 
 mod check;
+mod cost;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use prost::Message;
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
+
+use crate::labels::LabelsError;
+
+pub use cost::{NodeCost, costs};
 
 /// The largest model file that is read, in bytes.
 pub const MAX_MODEL_BYTES: u64 = 128 << 20;
@@ -25,16 +30,16 @@ pub enum ModelError {
     #[error("can't be read: {0}")]
     Read(#[from] std::io::Error),
     /// A folder, pipe, socket or device.
-    #[error("is not a regular file")]
+    #[error("not a regular file")]
     NotAFile,
     /// A file larger than [`MAX_MODEL_BYTES`].
-    #[error("is larger than {} MiB, the most that is read", MAX_MODEL_BYTES >> 20)]
+    #[error("larger than {} MiB, the most that is read", MAX_MODEL_BYTES >> 20)]
     FileSize,
     /// Not ONNX, or cut off.
-    #[error("is not an ONNX model, or a truncated or damaged one")]
+    #[error("not an ONNX model, or a truncated or damaged one")]
     NotOnnx,
     /// An ONNX model that is not a classifier of one photo.
-    #[error("is not a photo classifier that can be run: {0}")]
+    #[error("not a photo classifier that can be run: {0}")]
     Signature(String),
     /// A tensor that is too large, or whose declared shape is not that of its data.
     #[error("{0}")]
@@ -43,13 +48,24 @@ pub enum ModelError {
     #[error("can't be run: {0}")]
     Graph(String),
     /// Metadata under `graphtag.*` that can't be used.
-    #[error("has unusable metadata: {0}")]
+    #[error("unusable metadata: {0}")]
     Metadata(#[from] graphtag_models::MetadataError),
     /// A foreign model, which has no labels of its own.
-    #[error("carries no graphtag metadata; give its labels with a labels file")]
+    #[error("no labels of its own; give them in a labels file, one a line")]
     NoLabels,
+    /// A labels file that can't be used.
+    #[error("labels file {}: {error}", path.display())]
+    Labels {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: LabelsError,
+    },
+    /// The system refuses to start threads.
+    #[error("can't be run on that many threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
     /// Labels for another number of outputs.
-    #[error("has {outputs} outputs, but {labels} labels are given")]
+    #[error("{outputs} outputs, but {labels} labels are given")]
     LabelCount {
         /// Outputs of the network.
         outputs: usize,
@@ -157,10 +173,7 @@ impl Network {
     ///
     /// # Errors
     /// When the system refuses that many threads.
-    pub fn with_threads(
-        mut self,
-        threads: NonZeroUsize,
-    ) -> Result<Self, rayon::ThreadPoolBuildError> {
+    pub fn with_threads(mut self, threads: NonZeroUsize) -> Result<Self, ModelError> {
         self.executor = match threads.get() {
             1 => Executor::SingleThread,
             threads => {

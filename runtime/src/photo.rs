@@ -27,23 +27,23 @@ pub enum PhotoError {
     #[error("can't be read: {0}")]
     Read(#[from] io::Error),
     /// A folder, pipe, socket or device.
-    #[error("is not a regular file")]
+    #[error("not a regular file")]
     NotAFile,
     /// No bytes.
-    #[error("is empty (0 bytes)")]
+    #[error("empty file")]
     Empty,
     /// Zero rows or columns.
-    #[error("has no pixels")]
+    #[error("no pixels")]
     NoPixels,
     /// A file larger than [`MAX_FILE_BYTES`].
-    #[error("is larger than {} MiB, the most that is read", MAX_FILE_BYTES >> 20)]
+    #[error("larger than {} MiB, the most that is read", MAX_FILE_BYTES >> 20)]
     FileSize,
     /// Not a photo, or in a format that is not read.
-    #[error("is not a photo that can be read (JPEG, PNG, GIF, WebP, BMP, TIFF and PNM can)")]
+    #[error("not a photo that can be read (JPEG, PNG, GIF, WebP, BMP, TIFF and PNM can)")]
     Format,
     /// Decoding would take more than [`MAX_DECODE_BYTES`].
     #[error(
-        "is too large to decode within {} MB ({width} x {height} pixels); scale it down",
+        "too large to decode within {} MB ({width} x {height} pixels); scale it down",
         MAX_DECODE_BYTES / 1_000_000
     )]
     Size {
@@ -53,10 +53,10 @@ pub enum PhotoError {
         height: u32,
     },
     /// Parts of unknown size would take more than [`MAX_DECODE_BYTES`].
-    #[error("takes more than {} MB to decode; scale it down", MAX_DECODE_BYTES / 1_000_000)]
+    #[error("more than {} MB to decode; scale it down", MAX_DECODE_BYTES / 1_000_000)]
     Memory,
     /// Cut off, damaged, or using a rare feature of its format.
-    #[error("is a truncated, damaged or unusual {format} file: {cause}")]
+    #[error("a truncated, damaged or unusual {format} file: {cause}")]
     Decode {
         /// Name of the format.
         format: String,
