@@ -1,0 +1,40 @@
+//! What `graphtag` can do, one module per command.
+
+mod inspect;
+mod models;
+mod tag;
+
+use argh::FromArgs;
+
+/// How a run ended that was not stopped by an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every input was handled.
+    AllWell,
+    /// Some input was not.
+    SomeFailed,
+}
+
+/// All commands.
+#[derive(FromArgs)]
+#[argh(subcommand)]
+pub enum Command {
+    /// Tags photos.
+    Tag(tag::Tag),
+    /// Describes a model.
+    Inspect(inspect::Inspect),
+    /// Lists the embedded models.
+    Models(models::Models),
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// Wrong configuration, an unusable model, or output that can't be written.
+pub fn run(command: Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Tag(options) => tag::run(&options),
+        Command::Inspect(options) => inspect::run(&options),
+        Command::Models(options) => models::run(&options),
+    }
+}
