@@ -1,6 +1,6 @@
 //! Networks with random weights, and their quantisation from the values that they take on one image.
 
-use graphtag_models::quantization::{fused_relu6, int8_layers};
+use graphtag_models::quantization::int8_layers;
 use graphtag_models::{
     Architecture, Backbone, ColorOrder, Filter, Head, InputSize, Metadata, Network, Operation,
     Preprocessing, Provenance, Quantization, QuantizationParameters, QuantizedConvolution, Resize,
@@ -106,7 +106,7 @@ pub fn quantize(network: &Network, weights: &Weights, image: &[f32]) -> Quantiza
             QuantizationParameters { scale, zero_point },
         );
     }
-    for (index, layer) in network.layers.iter().enumerate() {
+    for layer in &network.layers {
         if !matches!(layer.operation, Operation::Convolution(_)) {
             continue;
         }
@@ -129,7 +129,6 @@ pub fn quantize(network: &Network, weights: &Weights, image: &[f32]) -> Quantiza
                 .bias
                 .push((bias / (input_scale * scale)).round() as i32);
         }
-        debug_assert!(fused_relu6(network, index).is_none_or(|relu6| relu6 > index));
         quantization
             .convolutions
             .insert(layer.name.clone(), convolution);

@@ -1,160 +1,167 @@
 //! The layers' definitions as plain loops in f64, in no need of being fast.
 
-use std::collections::BTreeMap;
-
 use graphtag_models::{
     Activation, Convolution, Network, Operation, QuantizationParameters, QuantizedConvolution,
     Shape, Weights,
 };
 
+/// An int8 tensor and what its integers stand for.
+pub struct Stored {
+    pub values: Vec<i8>,
+    pub parameters: QuantizationParameters,
+}
+
+impl Stored {
+    /// The real values.
+    pub fn real(&self) -> Vec<f64> {
+        let scale = f64::from(self.parameters.scale);
+        self.centred().iter().map(|value| value * scale).collect()
+    }
+
+    fn centred(&self) -> Vec<f64> {
+        let zero_point = f64::from(self.parameters.zero_point);
+        self.values
+            .iter()
+            .map(|&value| f64::from(value) - zero_point)
+            .collect()
+    }
+}
+
 /// The outputs of all layers for one image \[3, height, width\]; matrices are row-major.
 pub fn run(network: &Network, weights: &Weights, image: &[f32]) -> Vec<Vec<f64>> {
-    let mut outputs: Vec<Vec<f64>> = vec![];
-    for (index, layer) in network.layers.iter().enumerate() {
-        let shapes = network.input_shapes(index);
+    let mut outputs: Vec<Vec<f64>> = vec![image.iter().map(|&value| value.into()).collect()];
+    for (index, layer) in network.layers.iter().enumerate().skip(1) {
         let inputs: Vec<&[f64]> = layer.inputs.iter().map(|&i| &outputs[i][..]).collect();
-        let parameter = |role: &str| -> Vec<f64> {
-            let tensor = weights.get(&format!("{}.{role}", layer.name)).unwrap();
-            tensor.values.iter().map(|&value| value.into()).collect()
-        };
-        outputs.push(match layer.operation {
-            Operation::Image => image.iter().map(|&value| value.into()).collect(),
-            Operation::Convolution(shape) => {
-                let bias = if shape.bias {
-                    parameter("bias")
-                } else {
-                    vec![0.0; shape.outputs]
-                };
-                convolve(inputs[0], shapes[0], &parameter("weight"), &bias, &shape)
-            }
-            Operation::BatchNorm { epsilon } => {
-                let (gamma, beta) = (parameter("weight"), parameter("bias"));
-                let (mean, variance) = (parameter("running_mean"), parameter("running_variance"));
-                by_channel(inputs[0], gamma.len(), |c, x| {
-                    (x - mean[c]) / (variance[c] + f64::from(epsilon)).sqrt() * gamma[c] + beta[c]
-                })
-            }
-            Operation::Activation(activation) => {
-                inputs[0].iter().map(|&x| activate(activation, x)).collect()
-            }
-            Operation::Add => inputs[0]
-                .iter()
-                .zip(inputs[1])
-                .map(|(a, b)| a + b)
-                .collect(),
-            Operation::GlobalAveragePool => {
-                let pixels = inputs[0].len() / shapes[0].channels();
-                let channels = inputs[0].chunks(pixels);
-                channels
-                    .map(|c| c.iter().sum::<f64>() / pixels as f64)
-                    .collect()
-            }
-            Operation::Dropout { .. } => inputs[0].to_vec(),
-            Operation::Linear { outputs } => {
-                let product = product(inputs[0], &parameter("weight"), outputs);
-                product
-                    .iter()
-                    .zip(parameter("bias"))
-                    .map(|(x, b)| x + b)
-                    .collect()
-            }
-            Operation::LabelEmbeddings { .. } => parameter("embeddings"),
-            Operation::GraphConvolution { outputs } => {
-                let support = product(inputs[0], &parameter("weight"), outputs);
-                product(&parameter("adjacency"), &support, outputs)
-            }
-            Operation::GraphAttention { outputs, slope, .. } => {
-                let nodes = product(inputs[0], &parameter("weight"), outputs);
-                let (attention, adjacency) = (parameter("attention"), parameter("adjacency"));
-                attend(&nodes, &attention, &adjacency, outputs, slope.into())
-            }
-            Operation::LabelMaximum => (0..shapes[0].channels())
-                .map(|column| {
-                    let column = inputs[0].iter().skip(column).step_by(shapes[0].channels());
-                    column.copied().fold(f64::NEG_INFINITY, f64::max)
-                })
-                .collect(),
-            Operation::ScaleChannels => inputs[0]
-                .iter()
-                .zip(inputs[1])
-                .map(|(x, w)| x * w)
-                .collect(),
-            Operation::ConstantScale => inputs[0]
-                .iter()
-                .zip(parameter("scale"))
-                .map(|(x, w)| x * w)
-                .collect(),
-            Operation::AngularClassifier { labels, scale } => {
-                let proxies = parameter("proxies");
-                let norm =
-                    |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>().sqrt().max(1e-12);
-                (0..labels)
-                    .map(|label| {
-                        let proxy: Vec<f64> = proxies
-                            .iter()
-                            .copied()
-                            .skip(label)
-                            .step_by(labels)
-                            .collect();
-                        let dot: f64 = inputs[0].iter().zip(&proxy).map(|(x, w)| x * w).sum();
-                        f64::from(scale) * dot / norm(inputs[0]) / norm(&proxy)
-                    })
-                    .collect()
-            }
-        });
+        let output = self::layer(network, weights, index, &inputs);
+        outputs.push(output);
     }
     outputs
 }
 
+/// The output of layer `index`, which is not the image.
+pub fn layer(network: &Network, weights: &Weights, index: usize, inputs: &[&[f64]]) -> Vec<f64> {
+    let layer = &network.layers[index];
+    let shapes = network.input_shapes(index);
+    let parameter = |role: &str| -> Vec<f64> {
+        let tensor = weights.get(&format!("{}.{role}", layer.name)).unwrap();
+        tensor.values.iter().map(|&value| value.into()).collect()
+    };
+    match layer.operation {
+        Operation::Image => panic!("the image is given"),
+        Operation::Convolution(shape) => {
+            let bias = if shape.bias {
+                parameter("bias")
+            } else {
+                vec![0.0; shape.outputs]
+            };
+            convolve(inputs[0], shapes[0], &parameter("weight"), &bias, &shape)
+        }
+        Operation::BatchNorm { epsilon } => {
+            let (gamma, beta) = (parameter("weight"), parameter("bias"));
+            let (mean, variance) = (parameter("running_mean"), parameter("running_variance"));
+            by_channel(inputs[0], gamma.len(), |c, x| {
+                (x - mean[c]) / (variance[c] + f64::from(epsilon)).sqrt() * gamma[c] + beta[c]
+            })
+        }
+        Operation::Activation(activation) => {
+            inputs[0].iter().map(|&x| activate(activation, x)).collect()
+        }
+        Operation::Add => inputs[0]
+            .iter()
+            .zip(inputs[1])
+            .map(|(a, b)| a + b)
+            .collect(),
+        Operation::GlobalAveragePool => {
+            let pixels = inputs[0].len() / shapes[0].channels();
+            let channels = inputs[0].chunks(pixels);
+            channels
+                .map(|c| c.iter().sum::<f64>() / pixels as f64)
+                .collect()
+        }
+        Operation::Dropout { .. } => inputs[0].to_vec(),
+        Operation::Linear { outputs } => {
+            let product = product(inputs[0], &parameter("weight"), outputs);
+            product
+                .iter()
+                .zip(parameter("bias"))
+                .map(|(x, b)| x + b)
+                .collect()
+        }
+        Operation::LabelEmbeddings { .. } => parameter("embeddings"),
+        Operation::GraphConvolution { outputs } => {
+            let support = product(inputs[0], &parameter("weight"), outputs);
+            product(&parameter("adjacency"), &support, outputs)
+        }
+        Operation::GraphAttention { outputs, slope, .. } => {
+            let nodes = product(inputs[0], &parameter("weight"), outputs);
+            let (attention, adjacency) = (parameter("attention"), parameter("adjacency"));
+            attend(&nodes, &attention, &adjacency, outputs, slope.into())
+        }
+        Operation::LabelMaximum => (0..shapes[0].channels())
+            .map(|column| {
+                let column = inputs[0].iter().skip(column).step_by(shapes[0].channels());
+                column.copied().fold(f64::NEG_INFINITY, f64::max)
+            })
+            .collect(),
+        Operation::ScaleChannels => inputs[0]
+            .iter()
+            .zip(inputs[1])
+            .map(|(x, w)| x * w)
+            .collect(),
+        Operation::ConstantScale => inputs[0]
+            .iter()
+            .zip(parameter("scale"))
+            .map(|(x, w)| x * w)
+            .collect(),
+        Operation::AngularClassifier { labels, scale } => {
+            let proxies = parameter("proxies");
+            let norm = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>().sqrt().max(1e-12);
+            (0..labels)
+                .map(|label| {
+                    let proxy: Vec<f64> = proxies
+                        .iter()
+                        .copied()
+                        .skip(label)
+                        .step_by(labels)
+                        .collect();
+                    let dot: f64 = inputs[0].iter().zip(&proxy).map(|(x, w)| x * w).sum();
+                    f64::from(scale) * dot / norm(inputs[0]) / norm(&proxy)
+                })
+                .collect()
+        }
+    }
+}
+
 /// The int8 outputs that the ONNX operators define for one layer from the int8 outputs of the layers
 /// before it: `QLinearConv`, or the sum of `DequantizeLinear` through `QuantizeLinear`.
-pub fn run_int8(
+pub fn int8_layer(
     network: &Network,
     index: usize,
-    convolutions: &BTreeMap<String, QuantizedConvolution>,
-    inputs: &[(&[i8], QuantizationParameters)],
+    convolution: Option<&QuantizedConvolution>,
+    inputs: &[&Stored],
     output: QuantizationParameters,
 ) -> Vec<i8> {
-    let real = |(values, parameters): &(&[i8], QuantizationParameters)| -> Vec<f64> {
-        let zero_point = f64::from(parameters.zero_point);
-        let centred = values.iter().map(|&value| f64::from(value) - zero_point);
-        centred
-            .map(|value| value * f64::from(parameters.scale))
-            .collect()
-    };
-    let layer = &network.layers[index];
-    let real: Vec<f64> = match layer.operation {
-        Operation::Convolution(shape) => {
-            let convolution = &convolutions[&layer.name];
-            let (integers, parameters) = inputs[0];
-            let zero_point = f64::from(parameters.zero_point);
-            let centred: Vec<f64> = integers
-                .iter()
-                .map(|&x| f64::from(x) - zero_point)
-                .collect();
+    let real: Vec<f64> = match (network.layers[index].operation, convolution) {
+        (Operation::Convolution(shape), Some(convolution)) => {
             let weights: Vec<f64> = convolution.values.iter().map(|&w| w.into()).collect();
             let bias: Vec<f64> = convolution.bias.iter().map(|&b| b.into()).collect();
             // Integers up to 2^31 are exact in f64.
-            let sums = convolve(
-                &centred,
-                network.input_shapes(index)[0],
-                &weights,
-                &bias,
-                &shape,
-            );
+            let input_shape = network.input_shapes(index)[0];
+            let sums = convolve(&inputs[0].centred(), input_shape, &weights, &bias, &shape);
+            let scale = f64::from(inputs[0].parameters.scale);
             by_channel(&sums, shape.outputs, |c, sum| {
-                sum * f64::from(parameters.scale) * f64::from(convolution.scales[c])
+                sum * scale * f64::from(convolution.scales[c])
             })
         }
-        Operation::Add => real(&inputs[0])
-            .iter()
-            .zip(real(&inputs[1]))
-            .map(|(a, b)| a + b)
-            .collect(),
-        operation => panic!("{operation:?} is not an int8 operation"),
+        (Operation::Add, None) => {
+            let (a, b) = (inputs[0].real(), inputs[1].real());
+            a.iter().zip(b).map(|(a, b)| a + b).collect()
+        }
+        (operation, _) => panic!("{operation:?} is not an int8 operation"),
     };
     let quantize =
         |x: f64| (x / f64::from(output.scale)).round_ties_even() + f64::from(output.zero_point);
+    // The cast saturates.
     real.into_iter().map(|x| quantize(x) as i8).collect()
 }
 
