@@ -156,15 +156,12 @@ impl Network {
         let plan = guarded(|| model.into_optimized()?.into_runnable())
             .and_then(|plan| plan.map_err(one_line))
             .map_err(ModelError::Graph)?;
-        let properties = proto.metadata_props.iter();
         Ok(Network {
             plan,
             input_shape: signature.input_shape,
             outputs,
             output_kind: signature.output_kind,
-            properties: properties
-                .map(|entry| (entry.key.clone(), entry.value.clone()))
-                .collect(),
+            properties: metadata_properties(proto),
             executor: Executor::SingleThread,
         })
     }
@@ -249,6 +246,22 @@ pub fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
         return Err(ModelError::FileSize);
     }
     Ok(fs::read(path)?)
+}
+
+/// The `metadata_props` of an ONNX file.
+///
+/// # Errors
+/// When the bytes are not an ONNX file.
+pub fn properties(onnx: &[u8]) -> Result<BTreeMap<String, String>, ModelError> {
+    let proto = ModelProto::decode(onnx).map_err(|_| ModelError::NotOnnx)?;
+    Ok(metadata_properties(&proto))
+}
+
+fn metadata_properties(proto: &ModelProto) -> BTreeMap<String, String> {
+    let entries = proto.metadata_props.iter();
+    entries
+        .map(|entry| (entry.key.clone(), entry.value.clone()))
+        .collect()
 }
 
 /// Turns a panic of tract, which damaged graphs can raise, into its message.

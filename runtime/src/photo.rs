@@ -74,6 +74,11 @@ impl PhotoError {
     }
 }
 
+/// Whether the extension of `path` is that of a photo format that [`decode`] reads.
+pub fn has_photo_extension(path: &Path) -> bool {
+    ImageFormat::from_path(path).is_ok_and(|format| format.reading_enabled())
+}
+
 /// Opens the photo at `path`; see [`decode`].
 ///
 /// # Errors
