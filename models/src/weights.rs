@@ -99,6 +99,18 @@ impl Weights {
         Ok(safetensors::serialize(views, metadata)?)
     }
 
+    /// The metadata that [`Weights::to_safetensors`] stored.
+    ///
+    /// # Errors
+    /// When the bytes are not a safetensors file.
+    pub fn safetensors_metadata(bytes: &[u8]) -> Result<BTreeMap<String, String>, WeightsError> {
+        let (_, metadata) = SafeTensors::read_metadata(bytes)?;
+        let json = metadata.metadata().as_ref().and_then(|m| m.get("graphtag"));
+        Ok(json
+            .and_then(|json| serde_json::from_str(json).ok())
+            .unwrap_or_default())
+    }
+
     /// The tensor called `name`.
     ///
     /// # Errors

@@ -1,0 +1,54 @@
+//! The commands of `graphtag-tools`: each parses its arguments and calls the rest.
+
+mod distill;
+mod eval;
+mod import;
+mod label;
+mod options;
+
+use std::io::{self, ErrorKind, Write};
+
+use anyhow::{Context, Result};
+use argh::FromArgs;
+
+/// Makes and measures graphtag's models.
+#[derive(FromArgs)]
+pub struct Arguments {
+    #[argh(subcommand)]
+    command: Command,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+enum Command {
+    Distill(distill::Distill),
+    Eval(eval::Eval),
+    Import(import::Import),
+    Label(label::Label),
+}
+
+impl Arguments {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever stopped it.
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            Command::Distill(distill) => distill.run(),
+            Command::Eval(eval) => eval.run(),
+            Command::Import(import) => import.run(),
+            Command::Label(label) => label.run(),
+        }
+    }
+}
+
+/// Prints `text` and a newline on stdout; a reader that has gone away is no error.
+///
+/// # Errors
+/// When stdout can't be written for another reason, such as a full disk.
+pub fn print_line(text: &str) -> Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("stdout"),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,11 @@
+//! Training: networks interpreted by burn, losses, and the loop.
+
+pub mod activations;
+pub mod forward;
+pub mod loss;
+pub mod optimizer;
+pub mod parameters;
+pub mod recipe;
+pub mod stage;
+pub mod targets;
+pub mod views;
