@@ -134,7 +134,7 @@ pub enum Operation {
         /// Length of one embedding.
         dimensions: usize,
     },
-    /// A' X W, with A' the normalised adjacency of the labels (a constant, see [`crate::adjacency`]).
+    /// A' X W, with A' the normalised adjacency of the labels (a constant, see [`crate::adjacency()`]).
     GraphConvolution {
         /// Output features per label.
         outputs: usize,

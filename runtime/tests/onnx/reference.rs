@@ -186,11 +186,11 @@ fn convolve(
     let inputs_per_group = channels / shape.groups;
     let outputs_per_group = shape.outputs / shape.groups;
     let mut output = vec![];
-    for channel in 0..shape.outputs {
+    for (channel, &bias) in bias.iter().enumerate() {
         let group = channel / outputs_per_group;
         for row in 0..rows {
             for column in 0..columns {
-                let mut sum = bias[channel];
+                let mut sum = bias;
                 for i in 0..inputs_per_group {
                     for y in 0..shape.kernel {
                         for x in 0..shape.kernel {
