@@ -98,7 +98,7 @@ pub struct Convolution {
     pub bias: bool,
 }
 
-/// What a layer computes. The parameters that an operation owns are listed by [`Layer::parameters`].
+/// What a layer computes. The parameters that an operation owns are listed by [`Network::parameters`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operation {
