@@ -1,0 +1,65 @@
+//! Data sets: photos and what is known to be true of them.
+
+mod coco;
+mod folder;
+mod json;
+mod label_list;
+mod photos;
+mod source;
+mod split;
+mod voc;
+mod vocabulary;
+
+use std::path::PathBuf;
+
+pub use label_list::label_list;
+pub use photos::{PhotoFile, base_name, photos_in, sha256, sha256_of_file};
+pub use source::{DataSource, Format};
+pub use split::{Split, deduplicate, sha256_set, split, write_names};
+
+/// What is known of a label on a photo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truth {
+    /// The photo shows it.
+    Positive,
+    /// The photo does not show it.
+    Negative,
+    /// Nobody looked, or the annotators could not tell.
+    Unknown,
+}
+
+/// A photo of a data set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Photo {
+    /// Identifies the photo, see [`PhotoFile`].
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// A truth per label of the list that the data set was loaded with.
+    pub truth: Vec<Truth>,
+}
+
+/// Photos, sorted by name, and what a person should know of how they were loaded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    /// The photos whose files exist.
+    pub photos: Vec<Photo>,
+    /// A line each: ignored labels, missing files.
+    pub notes: Vec<String>,
+}
+
+/// A photo's truth with the teacher's word taken where nothing is known: a probability of at least one
+/// half counts as present.
+pub fn assumed_truth(truth: &[Truth], teacher_logits: &[f32]) -> Vec<Truth> {
+    let pairs = truth.iter().zip(teacher_logits);
+    pairs
+        .map(|(&truth, &logit)| match truth {
+            Truth::Unknown if logit >= 0.0 => Truth::Positive,
+            Truth::Unknown => Truth::Negative,
+            known => known,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
