@@ -1,8 +1,8 @@
 //! Folding for deployment: batch norm into convolutions, the graph branch into one constant per channel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use crate::network::{Activation, Convolution, Network, Operation, Shape};
+use crate::network::{Activation, Layer, Network, Operation};
 use crate::weights::{Tensor, Weights, WeightsError};
 
 /// A network that can't be folded.
@@ -17,68 +17,164 @@ pub enum FoldError {
 }
 
 /// Rewrites `network` for inference, exactly but for rounding: every batch norm becomes part of the
-/// convolution before it, the branch that does not depend on the photo becomes a [`Operation::ConstantScale`],
-/// and dropout goes. Folding a folded network changes nothing.
+/// convolution before it, the branch that does not depend on the photo becomes a
+/// [`Operation::ConstantScale`], and dropout goes. Folding a folded network changes nothing.
 ///
 /// # Errors
 /// When the weights don't suit the network, or a batch norm has no convolution to go into.
 pub fn fold(network: &Network, weights: &Weights) -> Result<(Network, Weights), FoldError> {
-    weights.check(network)?;
-    let constants = constants(network, weights)?;
-    let mut folded = Network::default();
-    let mut tensors = BTreeMap::new();
-    // For each old layer, the new layer that stands for it.
-    let mut stands_for: Vec<Option<usize>> = vec![None; network.layers.len()];
-
-    for (index, layer) in network.layers.iter().enumerate() {
-        if constants.contains_key(&index) {
-            continue;
+    let (network, mut weights) = fold_batch_norm(network, weights)?;
+    let constants = constants(&network, &weights)?;
+    for layer in &network.layers {
+        if layer.operation == Operation::ScaleChannels
+            && let Some(scale) = constants.get(&layer.inputs[1])
+        {
+            let name = format!("{}.scale", layer.name);
+            weights.tensors.insert(name, scale.clone());
         }
-        let input = layer.inputs.first().and_then(|&i| stands_for[i]);
-        let inputs: Vec<usize> = layer.inputs.iter().filter_map(|&i| stands_for[i]).collect();
-        let new = match layer.operation {
-            Operation::Image => {
-                folded.layers.push(layer.clone());
-                folded.output()
+    }
+    let folded = without_constants(&network);
+    let names: HashSet<String> = folded
+        .all_parameters()
+        .into_iter()
+        .map(|p| p.name)
+        .collect();
+    weights.tensors.retain(|name, _| names.contains(name));
+    Ok((folded, weights))
+}
+
+/// The network that [`fold`] gives, whatever the weights.
+///
+/// # Errors
+/// When a batch norm has no convolution to go into.
+pub fn folded(network: &Network) -> Result<Network, FoldError> {
+    Ok(without_constants(&without_batch_norm(network)?))
+}
+
+/// Makes every batch norm part of the convolution before it, and changes nothing else.
+///
+/// # Errors
+/// When the weights don't suit the network, or a batch norm has no convolution to go into.
+pub fn fold_batch_norm(
+    network: &Network,
+    weights: &Weights,
+) -> Result<(Network, Weights), FoldError> {
+    weights.check(network)?;
+    let folded = without_batch_norm(network)?;
+    let mut tensors = BTreeMap::new();
+    for (index, layer) in network.layers.iter().enumerate() {
+        if let Operation::BatchNorm { epsilon } = layer.operation {
+            let convolution = convolution_before(network, index)?;
+            absorb(&mut tensors, convolution, weights, &layer.name, epsilon)?;
+        } else {
+            for parameter in network.parameters(index) {
+                let tensor = weights.get(&parameter.name)?.clone();
+                tensors.insert(parameter.name, tensor);
             }
-            Operation::Dropout { .. } => input.unwrap_or_default(),
-            Operation::BatchNorm { epsilon } => {
-                let convolution = input
-                    .filter(|&i| matches!(folded.layers[i].operation, Operation::Convolution(_)))
-                    .ok_or_else(|| FoldError::BatchNorm(layer.name.clone()))?;
-                fold_batch_norm(
-                    &mut folded,
-                    &mut tensors,
-                    convolution,
-                    weights,
-                    &layer.name,
-                    epsilon,
-                )?;
-                convolution
-            }
-            Operation::ScaleChannels if constants.contains_key(&layer.inputs[1]) => {
-                let scale = constants[&layer.inputs[1]].clone();
-                tensors.insert(format!("{}.scale", layer.name), scale);
-                folded.push(&layer.name, Operation::ConstantScale, &inputs)
-            }
-            operation => {
-                for parameter in network.parameters(index) {
-                    let tensor = weights.get(&parameter.name)?.clone();
-                    tensors.insert(parameter.name, tensor);
-                }
-                folded.push(&layer.name, operation, &inputs)
-            }
-        };
-        stands_for[index] = Some(new);
+        }
     }
     Ok((folded, Weights { tensors }))
 }
 
-/// Scales the convolution's weights and gives it a bias.
-fn fold_batch_norm(
-    folded: &mut Network,
+/// The network that [`fold_batch_norm`] gives, whatever the weights.
+///
+/// # Errors
+/// When a batch norm has no convolution to go into.
+pub fn without_batch_norm(network: &Network) -> Result<Network, FoldError> {
+    let mut folding = Folding::default();
+    for (index, layer) in network.layers.iter().enumerate() {
+        if !matches!(layer.operation, Operation::BatchNorm { .. }) {
+            folding.push(layer, layer.operation);
+            continue;
+        }
+        convolution_before(network, index)?;
+        let convolution = folding.skip(layer);
+        if let Operation::Convolution(c) = &mut folding.network.layers[convolution].operation {
+            c.bias = true;
+        }
+    }
+    Ok(folding.network)
+}
+
+/// The name of the convolution that batch norm `index` directly follows.
+fn convolution_before(network: &Network, index: usize) -> Result<&str, FoldError> {
+    let layer = &network.layers[index];
+    let before = &network.layers[layer.inputs[0]];
+    match before.operation {
+        Operation::Convolution(_) => Ok(&before.name),
+        _ => Err(FoldError::BatchNorm(layer.name.clone())),
+    }
+}
+
+/// The network without dropout and without the branch that does not depend on the photo, whose outcome
+/// becomes the weights of a [`Operation::ConstantScale`].
+fn without_constants(network: &Network) -> Network {
+    let constant = constant_layers(network);
+    let mut folding = Folding::default();
+    for (index, layer) in network.layers.iter().enumerate() {
+        match layer.operation {
+            _ if constant[index] => folding.stands_for.push(None),
+            Operation::Dropout { .. } => {
+                folding.skip(layer);
+            }
+            Operation::ScaleChannels if constant[layer.inputs[1]] => {
+                folding.push(layer, Operation::ConstantScale);
+            }
+            operation => folding.push(layer, operation),
+        }
+    }
+    folding.network
+}
+
+/// Which layers don't depend on the image.
+fn constant_layers(network: &Network) -> Vec<bool> {
+    let mut constant = vec![];
+    for layer in &network.layers {
+        constant.push(match layer.operation {
+            Operation::LabelEmbeddings { .. } => true,
+            Operation::GraphConvolution { .. }
+            | Operation::GraphAttention { .. }
+            | Operation::LabelMaximum
+            | Operation::Activation(_) => layer.inputs.iter().all(|&input| constant[input]),
+            _ => false,
+        });
+    }
+    constant
+}
+
+/// A network in the making.
+#[derive(Default)]
+struct Folding {
+    network: Network,
+    /// For each layer of the old network, the new one that stands for it.
+    stands_for: Vec<Option<usize>>,
+}
+
+impl Folding {
+    /// Appends `layer` with another operation.
+    fn push(&mut self, layer: &Layer, operation: Operation) {
+        if operation == Operation::Image {
+            self.network.layers.push(layer.clone());
+        } else {
+            let inputs = layer.inputs.iter();
+            let inputs: Vec<usize> = inputs.filter_map(|&input| self.stands_for[input]).collect();
+            self.network.push(&layer.name, operation, &inputs);
+        }
+        self.stands_for.push(Some(self.network.output()));
+    }
+
+    /// Lets the input of `layer` stand for it; returns the input's index in the new network.
+    fn skip(&mut self, layer: &Layer) -> usize {
+        let input = self.stands_for[layer.inputs[0]];
+        self.stands_for.push(input);
+        input.unwrap_or_default()
+    }
+}
+
+/// Scales the weights of `convolution` among `tensors` and gives it a bias, as the batch norm would.
+fn absorb(
     tensors: &mut BTreeMap<String, Tensor>,
-    convolution: usize,
+    convolution: &str,
     weights: &Weights,
     batch_norm: &str,
     epsilon: f32,
@@ -93,10 +189,8 @@ fn fold_batch_norm(
         .map(|(&gamma, &variance)| f64::from(gamma) / f64::from(variance + epsilon).sqrt())
         .collect();
 
-    let layer = &mut folded.layers[convolution];
-    let name = &layer.name;
     let kernel = tensors
-        .get_mut(&format!("{name}.weight"))
+        .get_mut(&format!("{convolution}.weight"))
         .ok_or_else(|| FoldError::BatchNorm(batch_norm.into()))?;
     let per_channel = kernel.values.len() / scale.len();
     for (channel, scale) in kernel.values.chunks_mut(per_channel).zip(&scale) {
@@ -104,25 +198,17 @@ fn fold_batch_norm(
             *value = (f64::from(*value) * scale) as f32;
         }
     }
-    let bias_name = format!("{name}.bias");
+    let bias_name = format!("{convolution}.bias");
     let old_bias = tensors.get(&bias_name).map(|bias| bias.values.clone());
-    let bias = (0..scale.len())
+    let values = (0..scale.len())
         .map(|c| {
             let before = old_bias.as_ref().map_or(0.0, |bias| bias[c]);
             let centred = f64::from(before) - f64::from(mean.values[c]);
             (centred * scale[c] + f64::from(beta.values[c])) as f32
         })
         .collect();
-    tensors.insert(
-        bias_name,
-        Tensor {
-            shape: vec![scale.len()],
-            values: bias,
-        },
-    );
-    if let Operation::Convolution(c) = layer.operation {
-        layer.operation = Operation::Convolution(Convolution { bias: true, ..c });
-    }
+    let shape = vec![scale.len()];
+    tensors.insert(bias_name, Tensor { shape, values });
     Ok(())
 }
 
@@ -171,13 +257,6 @@ fn constants(
             }
             _ => continue,
         };
-        debug_assert_eq!(
-            value.values.len(),
-            match layer.output {
-                Shape::Map { .. } => 0,
-                shape => shape.elements(),
-            }
-        );
         constants.insert(index, value);
     }
     Ok(constants)

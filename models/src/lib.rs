@@ -23,7 +23,7 @@ pub use adjacency::{AdjacencySettings, adjacency};
 pub use architecture::{
     Architecture, ArchitectureError, Backbone, Classifier, GraphLayer, Head, InputSize,
 };
-pub use fold::{FoldError, fold};
+pub use fold::{FoldError, fold, fold_batch_norm, folded, without_batch_norm};
 pub use metadata::{
     Accuracy, ColorOrder, Filter, Metadata, MetadataError, Preprocessing, Provenance, Resize,
     SCHEMA_VERSION,

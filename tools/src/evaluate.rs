@@ -3,6 +3,7 @@
 use std::fmt;
 
 use anyhow::Result;
+use graphtag_models::Accuracy;
 use graphtag_runtime::Model;
 use graphtag_runtime::photo;
 use rayon::prelude::*;
@@ -125,6 +126,20 @@ pub fn report(scored: &Scored, labels: &[String], thresholds: &[f32]) -> Report 
         at_half: at_thresholds(probabilities, truths, &vec![0.5; labels.len()]),
         at_top_3: at_top(probabilities, truths, 3),
         per_label,
+    }
+}
+
+impl Report {
+    /// What a model file tells of it, measured on data of the name `data`.
+    pub fn accuracy(&self, data: &str) -> Accuracy {
+        Accuracy {
+            data: data.into(),
+            photos: self.photos,
+            labels: self.labels_present,
+            map: self.map.unwrap_or(0.0),
+            cf1: self.cf1,
+            of1: self.of1,
+        }
     }
 }
 

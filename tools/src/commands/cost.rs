@@ -139,7 +139,10 @@ mod tests {
         let macs = json["macs"].as_u64().unwrap();
         assert!((macs as f64 / 385.2e6 - 1.0).abs() < 0.005, "{macs}");
         let parameters = json["params"].as_u64().unwrap();
-        assert!((parameters as f64 / 4.652e6 - 1.0).abs() < 0.005, "{parameters}");
+        assert!(
+            (parameters as f64 / 4.652e6 - 1.0).abs() < 0.005,
+            "{parameters}"
+        );
         assert_eq!(json["gflops"].as_f64().unwrap(), 2.0 * macs as f64 / 1e9);
         for key in ["macs", "params"] {
             let layers = json["layers"].as_array().unwrap().iter();

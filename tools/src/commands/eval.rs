@@ -10,6 +10,7 @@ use super::options::{Channels, Format, named};
 use super::print_line;
 use crate::data::{DataSource, Truth};
 use crate::evaluate::{report, score};
+use crate::model_file::change_metadata;
 
 /// Measure a model on labelled photos, through the engine that ships.
 #[derive(FromArgs)]
@@ -36,6 +37,9 @@ pub struct Eval {
     /// measure on the first N labelled photos only
     #[argh(option)]
     limit: Option<usize>,
+    /// also write the accuracy into the model file, as that on the data of this name
+    #[argh(option)]
+    record: Option<String>,
 }
 
 impl Eval {
@@ -63,6 +67,16 @@ impl Eval {
             eprintln!("skipped: {skipped}");
         }
         let report = report(&scored, &metadata.labels, &metadata.thresholds);
+        if let Some(data) = &self.record {
+            let path = self.model.as_deref().context("--record needs --model")?;
+            let accuracy = report.accuracy(data);
+            change_metadata(path, |metadata| {
+                metadata
+                    .accuracy
+                    .retain(|known| known.data != accuracy.data);
+                metadata.accuracy.push(accuracy);
+            })?;
+        }
         let text = match self.format {
             Format::Text => report.to_string(),
             Format::Json => serde_json::to_string_pretty(&report)?,

@@ -1,10 +1,14 @@
 //! The commands of `graphtag-tools`: each parses its arguments and calls the rest.
 
+mod calibrate;
+mod cost;
 mod distill;
 mod eval;
+mod export;
 mod import;
 mod label;
 mod options;
+mod quantize;
 
 use std::io::{self, ErrorKind, Write};
 
@@ -21,10 +25,14 @@ pub struct Arguments {
 #[derive(FromArgs)]
 #[argh(subcommand)]
 enum Command {
+    Calibrate(calibrate::Calibrate),
+    Cost(cost::CostOf),
     Distill(distill::Distill),
     Eval(eval::Eval),
+    Export(export::Export),
     Import(import::Import),
     Label(label::Label),
+    Quantize(quantize::Quantize),
 }
 
 impl Arguments {
@@ -34,10 +42,14 @@ impl Arguments {
     /// Whatever stopped it.
     pub fn run(self) -> Result<()> {
         match self.command {
+            Command::Calibrate(calibrate) => calibrate.run(),
+            Command::Cost(cost) => cost.run(),
             Command::Distill(distill) => distill.run(),
             Command::Eval(eval) => eval.run(),
+            Command::Export(export) => export.run(),
             Command::Import(import) => import.run(),
             Command::Label(label) => label.run(),
+            Command::Quantize(quantize) => quantize.run(),
         }
     }
 }

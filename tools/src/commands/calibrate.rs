@@ -1,0 +1,84 @@
+//! `graphtag-tools calibrate`: decision thresholds from validation photos.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use argh::FromArgs;
+use graphtag_runtime::Model;
+
+use super::print_line;
+use crate::data::{DataSource, Photo, assumed_truth};
+use crate::evaluate::{report, score};
+use crate::model_file::change_metadata;
+use crate::teacher::SoftLabels;
+use crate::thresholds::{ThresholdSettings, calibrate_thresholds};
+
+/// Set the thresholds in a model file to those that suit validation photos, through the engine that ships.
+/// Where the truth is not known, the teacher's probability of at least one half counts as present.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "calibrate")]
+pub struct Calibrate {
+    /// the model file to change
+    #[argh(option)]
+    model: PathBuf,
+    /// where the photos are: coco:DIR, voc:DIR, json:FILE or dir:DIR; may be given several times
+    #[argh(option)]
+    data: Vec<DataSource>,
+    /// a file of the names of the photos to take, a line each, such as `distill`'s validation.txt
+    #[argh(option)]
+    names: PathBuf,
+    /// folder of soft labels, as `label` writes them
+    #[argh(option)]
+    soft_labels: PathBuf,
+}
+
+impl Calibrate {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let model = Model::open(&self.model).with_context(|| self.model.display().to_string())?;
+        let labels = &model.metadata().labels;
+        let photos = self.photos(labels)?;
+        let scored = score(&model, &photos);
+        for skipped in &scored.skipped {
+            eprintln!("skipped: {skipped}");
+        }
+        let settings = ThresholdSettings::default();
+        let thresholds = calibrate_thresholds(&scored.probabilities, &scored.truths, settings);
+        let report = report(&scored, labels, &thresholds);
+        change_metadata(&self.model, |metadata| metadata.thresholds = thresholds)?;
+        print_line(&report.to_string())
+    }
+
+    /// The photos that are named, with a truth for each of `labels`.
+    fn photos(&self, labels: &[String]) -> Result<Vec<Photo>> {
+        let names = fs::read_to_string(&self.names)
+            .with_context(|| format!("{}: can't be read", self.names.display()))?;
+        let names: HashSet<&str> = names.lines().collect();
+        let soft_labels = SoftLabels::read(&self.soft_labels)?;
+        ensure!(
+            soft_labels.labels == labels,
+            "{}: the soft labels are not those of the model's labels",
+            self.soft_labels.display()
+        );
+        let mut photos = vec![];
+        for source in &self.data {
+            photos.extend(source.load(labels)?.photos);
+        }
+        photos.retain(|photo| names.contains(photo.name.as_str()));
+        for photo in &mut photos {
+            let teacher = soft_labels.by_photo.get(&photo.name);
+            let teacher = teacher.with_context(|| format!("{}: no soft label", photo.name))?;
+            photo.truth = assumed_truth(&photo.truth, teacher);
+        }
+        ensure!(
+            photos.len() == names.len(),
+            "{}: only {} of {} photos are in the data given",
+            self.names.display(),
+            photos.len(),
+            names.len()
+        );
+        Ok(photos)
+    }
+}
