@@ -8,12 +8,13 @@ use std::path::Path;
 /// The largest label file that is read, in bytes.
 pub const MAX_LABEL_BYTES: u64 = 1 << 20;
 
-/// A label file that can't be used. The messages are one line and do not name the file.
+/// A label file that can't be used. The messages are one line, with the cause, and do not name
+/// the file.
 #[derive(Debug, thiserror::Error)]
 pub enum LabelsError {
     /// The system refused to open or read it.
     #[error("can't be read: {0}")]
-    Read(#[from] io::Error),
+    Read(io::Error),
     /// A folder, pipe, socket or device.
     #[error("not a regular file")]
     NotAFile,
@@ -34,6 +35,12 @@ pub enum LabelsError {
         /// What is wrong with it.
         problem: &'static str,
     },
+}
+
+impl From<io::Error> for LabelsError {
+    fn from(error: io::Error) -> Self {
+        LabelsError::Read(error)
+    }
 }
 
 /// Reads the label file at `path`; see [`parse`].

@@ -3,13 +3,16 @@
 mod check;
 mod cost;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use graphtag_models::MetadataError;
 use prost::Message;
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::pb::ModelProto;
@@ -22,13 +25,13 @@ pub use cost::{NodeCost, costs};
 /// The largest model file that is read, in bytes.
 pub const MAX_MODEL_BYTES: u64 = 128 << 20;
 
-/// A model that can't be loaded. The messages are one line and do not name the file, which only the caller
-/// knows.
+/// A model that can't be loaded. The messages are one line, with the cause, and do not name the file, which
+/// only the caller knows.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// The system refused to open or read it.
     #[error("can't be read: {0}")]
-    Read(#[from] std::io::Error),
+    Read(io::Error),
     /// A folder, pipe, socket or device.
     #[error("not a regular file")]
     NotAFile,
@@ -49,7 +52,7 @@ pub enum ModelError {
     Graph(String),
     /// Metadata under `graphtag.*` that can't be used.
     #[error("unusable metadata: {0}")]
-    Metadata(#[from] graphtag_models::MetadataError),
+    Metadata(MetadataError),
     /// A foreign model, which has no labels of its own.
     #[error("no labels of its own; give them in a labels file, one a line")]
     NoLabels,
@@ -63,7 +66,7 @@ pub enum ModelError {
     },
     /// The system refuses to start threads.
     #[error("can't be run on that many threads: {0}")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
+    Threads(rayon::ThreadPoolBuildError),
     /// Labels for another number of outputs.
     #[error("{outputs} outputs, but {labels} labels are given")]
     LabelCount {
@@ -83,6 +86,18 @@ pub enum ModelError {
         /// Height and width in the metadata.
         metadata: (usize, usize),
     },
+}
+
+impl From<io::Error> for ModelError {
+    fn from(error: io::Error) -> Self {
+        ModelError::Read(error)
+    }
+}
+
+impl From<MetadataError> for ModelError {
+    fn from(error: MetadataError) -> Self {
+        ModelError::Metadata(error)
+    }
 }
 
 /// An inference that failed.
@@ -175,7 +190,7 @@ impl Network {
             1 => Executor::SingleThread,
             threads => {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-                Executor::MultiThread(Arc::new(pool.build()?))
+                Executor::MultiThread(Arc::new(pool.build().map_err(ModelError::Threads)?))
             }
         };
         Ok(self)
@@ -264,9 +279,28 @@ fn metadata_properties(proto: &ModelProto) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Turns a panic of tract, which damaged graphs can raise, into its message.
+thread_local! {
+    /// Whether this thread catches a panic and reports it as an error.
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps the process's panic hook from printing those panics that this module catches and returns as errors:
+/// tract panics on some damaged graphs. For a binary to call once, at its start.
+pub fn silence_caught_panics() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !GUARDED.get() {
+            hook(panic);
+        }
+    }));
+}
+
+/// Runs `work`, turning a panic into its message.
 fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+    let outer = GUARDED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(work));
+    GUARDED.set(outer);
+    result.map_err(|panic| {
         let message = panic
             .downcast_ref::<String>()
             .map(String::as_str)

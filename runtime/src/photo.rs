@@ -19,13 +19,13 @@ pub const MAX_FILE_BYTES: u64 = 64 << 20;
 /// It admits JPEGs of 45 megapixels, and leaves a process of 512 MB enough for the model.
 pub const MAX_DECODE_BYTES: u64 = 410_000_000;
 
-/// A photo that can't be had. The messages are one line and do not name the file, which only the
-/// caller knows.
+/// A photo that can't be had. The messages are one line, with the cause, and do not name the file, which
+/// only the caller knows.
 #[derive(Debug, thiserror::Error)]
 pub enum PhotoError {
     /// The system refused to open or read it.
     #[error("can't be read: {0}")]
-    Read(#[from] io::Error),
+    Read(io::Error),
     /// A folder, pipe, socket or device.
     #[error("not a regular file")]
     NotAFile,
@@ -63,6 +63,12 @@ pub enum PhotoError {
         /// What the decoder says, in one line.
         cause: String,
     },
+}
+
+impl From<io::Error> for PhotoError {
+    fn from(error: io::Error) -> Self {
+        PhotoError::Read(error)
+    }
 }
 
 impl PhotoError {

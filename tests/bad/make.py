@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the corpus of bad photos, models and label files, and the two small good models in ../fixtures.
+"""Writes the corpus of bad photos, models and label files, and what is good and small in ../fixtures.
 
 Needs Python alone. The same script always writes the same bytes.
 """
@@ -86,13 +86,15 @@ def write_photos():
         ),
         "bomb.jpg": jpeg_header(65500, 65500),
         "bomb.gif": gif(65535, 65535),
-        "bomb.webp": webp(16384, 16384),
+        "bomb.webp": webp(16383, 16383),
         "bomb.bmp": bmp(40000, 40000),
         "bomb.tiff": tiff(60000, 60000),
         "bomb.ppm": b"P6 60000 60000 255\n" + b"\x00" * 64,
     }
     for name, content in files.items():
         (PHOTOS / name).write_bytes(content)
+    row = b"\x00" + bytes([200, 30, 40]) * 6700
+    (FIXTURES / "large.png").write_bytes(png(6700, 6700, 8, 2, zlib.compress(row * 6700, 9)))
 
 
 # --- models: ONNX is a protobuf; these few lines write the messages that are needed

@@ -48,7 +48,7 @@ fn check_tensor(tensor: &TensorProto) -> Result<(), ModelError> {
         product.checked_mul(u64::try_from(dimension).ok()?)
     });
     let Some(elements) = elements.filter(|&elements| elements <= MAX_ELEMENTS) else {
-        return refuse("is too large");
+        return refuse("has an impossible shape, or one that is too large");
     };
     if tensor.data_location == Some(DataLocation::External as i32) {
         return refuse("is stored in another file, which is not supported");
@@ -116,6 +116,10 @@ fn output_kind(graph: &GraphProto) -> Result<OutputKind, ModelError> {
         return Err(ModelError::Signature(problem));
     };
     let mut name = &output.name;
+    if !graph.node.iter().any(|node| node.output.contains(name)) {
+        let problem = format!("no node makes its output {name:?}");
+        return Err(ModelError::Signature(problem));
+    }
     // Rounding to int8 and back, and changes of shape or type, keep what the numbers are.
     const NEUTRAL: [&str; 7] = [
         "Cast",
@@ -142,8 +146,15 @@ fn output_kind(graph: &GraphProto) -> Result<OutputKind, ModelError> {
 /// The analysed model, its input made `input_shape`.
 pub(super) fn typed(proto: &ModelProto, input_shape: [usize; 4]) -> Result<TypedModel, ModelError> {
     let failed = |error| ModelError::Graph(one_line(error));
-    let mut model = tract_onnx::onnx()
-        .with_ignore_value_info(true)
+    let onnx = tract_onnx::onnx().with_ignore_value_info(true);
+    let nodes = proto.graph.iter().flat_map(|graph| &graph.node);
+    for operation in nodes.map(|node| &node.op_type) {
+        if !onnx.op_register.0.contains_key(operation) {
+            let problem = format!("operation {operation:?} is not supported");
+            return Err(ModelError::Graph(problem));
+        }
+    }
+    let mut model = onnx
         .model_for_proto_model(proto)
         .and_then(|model| model.with_input_fact(0, f32::fact(input_shape).into()))
         .map_err(failed)?;

@@ -51,7 +51,8 @@ fn count(model: &TypedModel) -> TractResult<Vec<NodeCost>> {
         }
         let mut macs = 0;
         for (cost, count) in node.op.cost(&facts)? {
-            if matches!(cost, Cost::FMA(_)) {
+            let counted = ["Conv", "Deconv", "EinSum"].contains(&operation.as_str());
+            if counted && matches!(cost, Cost::FMA(_)) {
                 macs += count.to_i64()?.unsigned_abs();
             }
         }
