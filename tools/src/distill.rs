@@ -81,7 +81,9 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
     let (frozen, pooled) = (layer(&recipe.frozen_through)?, layer("pool")?);
     let logits = layer("classifier")?;
 
-    let key = key(inputs, &soft_labels, &backbone_bytes, &split.training)?;
+    let frozen_key = self::frozen_key(recipe, &backbone_bytes, &split.training)?;
+    let key = key(recipe, &frozen_key, &soft_labels)?;
+    let validation_key = self::frozen_key(recipe, &backbone_bytes, &split.validation)?;
     let record = record(inputs, &soft_labels, &backbone_bytes, &split, &architecture)?;
     fs::write(
         out.join("training.json"),
@@ -97,12 +99,16 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
     };
     let training_maps = frozen_part.activations(
         &out.join("training-maps.f16"),
-        &key,
+        &frozen_key,
         &split.training,
         recipe.views,
     )?;
-    let validation_maps =
-        frozen_part.activations(&out.join("validation-maps.f16"), &key, &split.validation, 1)?;
+    let validation_maps = frozen_part.activations(
+        &out.join("validation-maps.f16"),
+        &validation_key,
+        &split.validation,
+        1,
+    )?;
 
     let mut log = OpenOptions::new()
         .create(true)
@@ -148,7 +154,7 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
     };
     let features = training_maps.continued(
         &out.join("training-features.f16"),
-        &key,
+        &frozen_key,
         &network,
         &parameters,
         frozen..=pooled,
@@ -157,7 +163,7 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
     )?;
     let validation_features = validation_maps.continued(
         &out.join("validation-features.f16"),
-        &key,
+        &validation_key,
         &network,
         &parameters,
         frozen..=pooled,
@@ -370,12 +376,7 @@ fn predict(
 /// mAP over the labels that occur, and their number. Where the truth is unknown, the teacher's
 /// probability of at least one half counts as present.
 fn mean_average_precision(predicted: &[Vec<f32>], targets: &Targets) -> (f64, usize) {
-    let truths: Vec<Vec<Truth>> = targets
-        .photos
-        .iter()
-        .zip(&targets.teacher)
-        .map(|(photo, teacher)| data::assumed_truth(&photo.truth, teacher))
-        .collect();
+    let truths = targets.assumed_truths();
     let precisions: Vec<Option<f64>> = (0..predicted[0].len())
         .map(|label| average_precision(&LabelDecisions::of(label, predicted, &truths)))
         .collect();
@@ -383,22 +384,43 @@ fn mean_average_precision(predicted: &[Vec<f32>], targets: &Targets) -> (f64, us
     (mean(precisions.into_iter()).unwrap_or(0.0), present)
 }
 
-/// A hash of everything that decides the weights.
-fn key(
-    inputs: &Inputs,
-    soft_labels: &SoftLabels,
-    backbone: &[u8],
-    photos: &[Photo],
-) -> Result<String> {
+/// A hash of everything that decides the frozen layers' outputs.
+fn frozen_key(recipe: &Recipe, backbone: &[u8], photos: &[Photo]) -> Result<String> {
     let names: Vec<&str> = photos.iter().map(|photo| photo.name.as_str()).collect();
-    let text = format!(
-        "{}\n{}\n{}\n{}",
-        serde_json::to_string(&inputs.recipe)?,
-        soft_labels.teacher_sha256,
+    let decisive = json!([
+        recipe.seed,
+        recipe.backbone,
+        recipe.input,
+        recipe.augmentation,
+        recipe.frozen_through,
         data::sha256(backbone),
-        names.join("\n")
-    );
-    Ok(data::sha256(text.as_bytes()))
+        names,
+    ]);
+    Ok(data::sha256(&serde_json::to_vec(&decisive)?))
+}
+
+/// A hash of everything that decides the weights.
+fn key(recipe: &Recipe, frozen: &str, soft_labels: &SoftLabels) -> Result<String> {
+    let decisive = json!([recipe, frozen, soft_labels.teacher_sha256]);
+    Ok(data::sha256(&serde_json::to_vec(&decisive)?))
+}
+
+/// Labels with fewer than five positives among the training photos, also by the teacher: the data can't
+/// support them.
+fn few_positives(targets: &Targets) -> Vec<String> {
+    const FEWEST: usize = 5;
+    let truths = targets.assumed_truths();
+    let positives = |label: usize| {
+        truths
+            .iter()
+            .filter(|t| t[label] == Truth::Positive)
+            .count()
+    };
+    let names = labels::coco80().into_iter().enumerate();
+    names
+        .filter(|&(label, _)| positives(label) < FEWEST)
+        .map(|(_, name)| name)
+        .collect()
 }
 
 /// What the model file will tell of its training.
@@ -436,5 +458,6 @@ fn record(
         "training_photos": split.training.len(),
         "validation_photos": split.validation.len(),
         "data": sets,
+        "labels_of_few_positives": few_positives(&targets(&split.training, soft_labels)),
     }))
 }

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::loss;
 use super::views::View;
-use crate::data::{Photo, Truth};
+use crate::data::{Photo, Truth, assumed_truth};
 
 /// Truths and the teacher's logits of photos.
 pub struct Targets<'a> {
@@ -73,6 +73,14 @@ impl Targets<'_> {
             .map(|&index| -f64::from(self.teacher[index][label]).exp().ln_1p())
             .sum();
         ((-log_absent.exp_m1()).ln() - log_absent) as f32
+    }
+
+    /// Truths per photo, with the teacher's word where nothing is known, see [`assumed_truth`].
+    pub fn assumed_truths(&self) -> Vec<Vec<Truth>> {
+        let pairs = self.photos.iter().zip(&self.teacher);
+        pairs
+            .map(|(photo, teacher)| assumed_truth(&photo.truth, teacher))
+            .collect()
     }
 
     /// How often each photo is seen per epoch, see [`super::recipe::Stage::repeat_below`]. A label's frequency
