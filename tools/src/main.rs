@@ -6,6 +6,7 @@ use argh::FromArgs;
 use graphtag_tools::commands::{Arguments, print_line};
 
 fn main() -> ExitCode {
+    graphtag_runtime::network::silence_caught_panics();
     let words = std::env::args_os().skip(1);
     let words = separate_values(words.map(|word| word.to_string_lossy().into_owned()));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use argh::FromArgs;
 use graphtag_runtime::Model;
 
@@ -66,9 +66,13 @@ impl Eval {
         for skipped in &scored.skipped {
             eprintln!("skipped: {skipped}");
         }
+        ensure!(
+            !scored.truths.is_empty(),
+            "{}: none of its photos can be read",
+            self.data
+        );
         let report = report(&scored, &metadata.labels, &metadata.thresholds);
-        if let Some(data) = &self.record {
-            let path = self.model.as_deref().context("--record needs --model")?;
+        if let (Some(data), Some(path)) = (&self.record, &self.model) {
             let accuracy = report.accuracy(data);
             change_metadata(path, |metadata| {
                 metadata
@@ -85,6 +89,9 @@ impl Eval {
     }
 
     fn model(&self) -> Result<Model> {
+        if self.record.is_some() && (self.model.is_none() || self.labels.is_some()) {
+            bail!("--record is for a model of graphtag's, given with --model");
+        }
         let (model, name) = match (&self.model, &self.labels) {
             (None, None) => (Model::embedded(), "the embedded model".into()),
             (Some(path), None) => (Model::open(path), path.display().to_string()),

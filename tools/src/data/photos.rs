@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
 /// File name extensions of photos, in lower case.
@@ -25,9 +25,10 @@ pub struct PhotoFile {
 /// The photos in `folders` and below, sorted by name.
 ///
 /// # Errors
-/// When a folder can't be read or has no photos, or when two folders bear the same name, which would
+/// When no folder is given, one can't be read or has no photos, or two bear the same name, which would
 /// make their photos' names ambiguous.
 pub fn photos_in(folders: &[PathBuf]) -> Result<Vec<PhotoFile>> {
+    ensure!(!folders.is_empty(), "no folder of photos is given");
     let mut photos = vec![];
     let mut names = HashSet::new();
     for folder in folders {

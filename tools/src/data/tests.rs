@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::Truth::{Negative as N, Positive as P, Unknown as U};
@@ -228,6 +229,30 @@ fn sources_read_back_as_they_are_written() {
     assert!("imagenet:x".parse::<DataSource>().is_err());
 }
 
+proptest! {
+    #[test]
+    fn any_source_that_is_read_names_its_path(text in "(coco|voc|json|dir):[a-z@/.: ]{0,12}") {
+        let parsed: DataSource = text.parse().unwrap();
+        prop_assert_eq!(parsed.to_string(), text);
+    }
+
+    #[test]
+    fn any_image_set_is_read_or_refused_with_its_line(text in "([ab1 -]{0,6}\n){0,4}") {
+        let directory = folder(&[("JPEGImages/a.jpg", ""), ("ImageSets/Main/dog_x.txt", &text)]);
+        if let Err(error) = load("voc", &directory, "", &["dog"]) {
+            prop_assert!(error.to_string().contains("dog_x.txt:"), "{}", error);
+        }
+    }
+
+    #[test]
+    fn any_json_is_read_or_refused_by_name(text in "[\\[{\"imagelbs:,\\]} ]{0,30}") {
+        let directory = folder(&[("list.json", &text), ("images/a", "")]);
+        if let Err(error) = load("json", &directory, "/list.json", &["dog"]) {
+            prop_assert!(error.to_string().contains("list.json"), "{}", error);
+        }
+    }
+}
+
 #[test]
 fn folders_without_photos_or_of_one_name_are_refused() {
     let directory = folder(&[
@@ -243,6 +268,8 @@ fn folders_without_photos_or_of_one_name_are_refused() {
         error.contains("another folder is called photos too"),
         "{error}"
     );
+    let error = photos_in(&[]).unwrap_err().to_string();
+    assert!(error.contains("no folder of photos is given"), "{error}");
     let error = photos_in(&[at("z")]).unwrap_err().to_string();
     assert!(error.contains("no photos in this folder"), "{error}");
 }

@@ -1,5 +1,6 @@
 //! Against values worked out by hand and by scikit-learn (`fixtures/metrics.py`).
 
+use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::*;
@@ -148,4 +149,24 @@ fn unknown_truths_count_nowhere() {
     let more = at_thresholds(&scores, &[vec![P], vec![N], vec![U]], &[0.5]);
     assert_eq!(known, more);
     assert_close(known.overall_f1, 1.0);
+}
+
+proptest! {
+    /// The definition, without sorting: each positive adds the precision among the scores that are at
+    /// least its own.
+    #[test]
+    fn average_precision_is_its_definition(rows in prop::collection::vec((0u8..6, any::<bool>()), 0..30)) {
+        let scored: Vec<(f32, bool)> = rows.iter().map(|(s, p)| (f32::from(*s), *p)).collect();
+        let positives = || scored.iter().filter(|(_, positive)| *positive);
+        let precision = |least: f32| {
+            let decided = || scored.iter().filter(|(score, _)| *score >= least);
+            decided().filter(|(_, positive)| *positive).count() as f64 / decided().count() as f64
+        };
+        let sum: f64 = positives().map(|(score, _)| precision(*score)).sum();
+        let count = positives().count();
+        match average_precision(&label(&scored)) {
+            Some(found) => prop_assert!((found - sum / count as f64).abs() < 1e-12),
+            None => prop_assert_eq!(count, 0),
+        }
+    }
 }

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use graphtag_runtime::photo::MAX_FILE_BYTES;
 use rayon::prelude::*;
 
 use super::soft_labels::to_key_values;
@@ -98,6 +99,9 @@ fn label_shard(teacher: &Teacher, photos: &[PhotoFile], progress: &Progress) -> 
 }
 
 fn label_photo(teacher: &Teacher, photo: &PhotoFile) -> Result<Row> {
+    let file = fs::metadata(&photo.path)?;
+    ensure!(file.is_file(), "not a regular file");
+    ensure!(file.len() <= MAX_FILE_BYTES, "larger than any photo");
     let bytes = fs::read(&photo.path)?;
     Ok(Row {
         photo: photo.name.clone(),
