@@ -9,10 +9,37 @@ pub struct EmbeddedModel {
     pub bytes: &'static [u8],
 }
 
+/// The default model; `models/zoo/README.md` tells how good it is and how it was made.
+pub const DEFAULT: EmbeddedModel = EmbeddedModel {
+    name: "coco80-lite0-int8",
+    bytes: include_bytes!("../zoo/coco80-lite0-int8.onnx"),
+};
+
 /// All embedded models; the first is the default.
-pub const MODELS: &[EmbeddedModel] = &[];
+pub const MODELS: &[EmbeddedModel] = &[DEFAULT];
 
 /// The default model's file.
 pub fn default_model() -> &'static [u8] {
-    MODELS[0].bytes
+    DEFAULT.bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{Metadata, labels, onnx};
+
+    #[test]
+    fn every_embedded_model_is_small_and_says_what_it_is() {
+        for model in MODELS {
+            assert!(model.bytes.len() <= 5_000_000, "{}", model.bytes.len());
+            let properties: BTreeMap<String, String> = onnx::properties(model.bytes).unwrap();
+            let metadata = Metadata::from_properties(&properties).unwrap().unwrap();
+            assert_eq!(metadata.name, model.name);
+            assert_eq!(metadata.labels, labels::coco80());
+            assert!(!metadata.accuracy.is_empty());
+            assert!(metadata.provenance.training["recipe"]["seed"].is_u64());
+        }
+    }
 }
