@@ -35,7 +35,7 @@ fn text_names_the_tags_and_their_scores_likeliest_first() {
         yellow.display(),
         dark.display()
     );
-    // The paths are of one length but for two letters, which the column makes up for.
+    // The shorter path is padded, so that the tags stand in a column.
     assert_eq!(run.stdout, expected);
     assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
 }

@@ -7,6 +7,7 @@ use graphtag_models::quantization::int8_layers;
 use graphtag_models::{Network, Operation};
 
 use super::observer::{Histogram, Range};
+use crate::progress::Progress;
 use crate::training::forward::{Mode, Value, image_value, run_between};
 use crate::training::parameters::{Parameters, values};
 
@@ -34,6 +35,7 @@ pub fn channel_ranges(
     network: &Network,
     parameters: &Parameters,
     batches: &[Tensor<4>],
+    progress: &Progress,
 ) -> BTreeMap<usize, Vec<Range>> {
     let layers = int8_layers(network);
     let mut ranges: BTreeMap<usize, Vec<Range>> = layers
@@ -54,6 +56,7 @@ pub fn channel_ranges(
                 *range = range.with(*ends.0).with(*ends.1);
             }
         });
+        progress.advance(1);
     }
     ranges
 }
@@ -64,6 +67,7 @@ pub fn histograms(
     parameters: &Parameters,
     batches: &[Tensor<4>],
     channel_ranges: &BTreeMap<usize, Vec<Range>>,
+    progress: &Progress,
 ) -> BTreeMap<usize, Histogram> {
     let mut histograms: BTreeMap<usize, Histogram> = channel_ranges
         .iter()
@@ -80,6 +84,7 @@ pub fn histograms(
                 histogram.add(&values(output.clone()));
             }
         });
+        progress.advance(1);
     }
     histograms
 }

@@ -15,6 +15,7 @@ use burn::tensor::{Device, Tensor};
 use graphtag_models::{Network, Preprocessing, Quantization, QuantizationParameters, Weights};
 use serde::{Deserialize, Serialize};
 
+use crate::progress::Progress;
 use crate::training::parameters::{Parameters, values};
 use observer::{Observer, Range};
 
@@ -61,18 +62,20 @@ pub fn quantize(
     weights.check(network)?;
     let device = batches[0].device();
     let original = Parameters::new(weights, &device);
+    let passes = 3 + usize::from(settings.equalise);
+    let progress = Progress::new("quantize", 0, passes * batches.len());
 
     let mut weights = weights.clone();
     let mut float = original.clone();
-    let mut ranges = calibration::channel_ranges(network, &float, batches);
+    let mut ranges = calibration::channel_ranges(network, &float, batches, &progress);
     let mut equalised_channels = 0;
     if settings.equalise {
         equalised_channels = equalisation::equalise(network, &mut weights, &ranges);
         float = Parameters::new(&weights, &device);
-        ranges = calibration::channel_ranges(network, &float, batches);
+        ranges = calibration::channel_ranges(network, &float, batches, &progress);
     }
     let mut activations: BTreeMap<String, QuantizationParameters> =
-        calibration::histograms(network, &float, batches, &ranges)
+        calibration::histograms(network, &float, batches, &ranges, &progress)
             .into_iter()
             .map(|(index, histogram)| {
                 let range = histogram.choose(settings.observer);
@@ -97,7 +100,15 @@ pub fn quantize(
             integers::quantize_convolutions(network, &weights, activations)?;
     }
     let integers = simulated(network, &weights, &quantization, &device)?;
-    let error = error(network, &original, &integers, &quantization, batches);
+    let error = error(
+        network,
+        &original,
+        &integers,
+        &quantization,
+        batches,
+        &progress,
+    );
+    progress.finish();
     Ok(Quantized {
         weights,
         quantization,
@@ -135,6 +146,7 @@ fn error(
     integers: &Parameters,
     quantization: &Quantization,
     batches: &[Tensor<4>],
+    progress: &Progress,
 ) -> f64 {
     let (mut sum, mut count) = (0.0, 0);
     for photos in batches {
@@ -144,6 +156,7 @@ fn error(
         let differences = values((found - expected).abs());
         sum += differences.iter().copied().map(f64::from).sum::<f64>();
         count += differences.len();
+        progress.advance(1);
     }
     sum / count.max(1) as f64
 }

@@ -155,7 +155,8 @@ fn equalisation_changes_channels_but_not_what_the_network_computes() {
     let device = Device::flex();
     let batches = [photos(8, 1), photos(8, 2)];
     let float = Parameters::new(&original, &device);
-    let ranges = calibration::channel_ranges(&network, &float, &batches);
+    let ranges =
+        calibration::channel_ranges(&network, &float, &batches, &Progress::new("test", 0, 2));
     let mut weights = original.clone();
     let changed = equalisation::equalise(&network, &mut weights, &ranges);
     assert!(changed > 0);
