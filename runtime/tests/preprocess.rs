@@ -63,7 +63,8 @@ fn stretching_sees_the_borders_and_cropping_does_not() {
         _ => Rgb([255, 0, 0]),
     });
     let stretched = resize(&photo, &PLAIN);
-    assert_eq!(stretched.get_pixel(0, 0), &Rgb([255, 0, 0]));
+    let [red, green, _] = stretched.get_pixel(0, 0).0;
+    assert!(red > 200 && green < 50, "{red}, {green}");
     let cropped = resize(
         &photo,
         &Preprocessing {
