@@ -18,8 +18,8 @@ use serde_json::json;
 use crate::data::{self, DataSource, Photo, Truth};
 use crate::metrics::{LabelDecisions, average_precision, mean};
 use crate::teacher::SoftLabels;
-use crate::training::activations::{Activations, by_photo};
-use crate::training::forward::{Mode, image_value, run_between};
+use crate::training::activations::{Activations, Part, by_photo};
+use crate::training::forward::image_value;
 use crate::training::parameters::{Parameters, values};
 use crate::training::recipe::{Recipe, efficientnet_lite_preprocessing};
 use crate::training::stage::{Work, train};
@@ -90,12 +90,16 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
         serde_json::to_vec_pretty(&record)?,
     )
     .with_context(|| out.display().to_string())?;
-    let frozen_part = Frozen {
+    let part = |start, end| Part {
         network: &network,
         parameters: &parameters,
-        end: frozen,
-        recipe,
+        start,
+        end,
         device: &device,
+    };
+    let frozen_part = Frozen {
+        part: part(0, frozen),
+        recipe,
     };
     let training_maps = frozen_part.activations(
         &out.join("training-maps.f16"),
@@ -120,7 +124,11 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
                         maps: &Activations,
                         start,
                         weights: &Parameters| {
-        let predicted = predict(&network, weights, maps, start, logits, &device)?;
+        let part = Part {
+            parameters: weights,
+            ..part(start, logits)
+        };
+        let predicted = predict(&part, maps)?;
         let (accuracy, present) = mean_average_precision(&predicted, &validation);
         let line = json!({"stage": stage, "epoch": epoch, "loss": loss, "map": accuracy, "labels": present});
         eprintln!("{line}");
@@ -155,20 +163,14 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
     let features = training_maps.continued(
         &out.join("training-features.f16"),
         &frozen_key,
-        &network,
-        &parameters,
-        frozen..=pooled,
+        &part(frozen, pooled),
         recipe.head_stage.views * split.training.len(),
-        &device,
     )?;
     let validation_features = validation_maps.continued(
         &out.join("validation-features.f16"),
         &validation_key,
-        &network,
-        &parameters,
-        frozen..=pooled,
+        &part(frozen, pooled),
         split.validation.len(),
-        &device,
     )?;
     work.activations = &features;
     let parameters = train(&work, parameters, &device, |epoch, loss, weights| {
@@ -290,11 +292,8 @@ fn is_depthwise(network: &Network, index: usize) -> bool {
 
 /// The part of the network that is not trained.
 struct Frozen<'a> {
-    network: &'a Network,
-    parameters: &'a Parameters,
-    end: usize,
+    part: Part<'a>,
     recipe: &'a Recipe,
-    device: &'a Device,
 }
 
 impl Frozen<'_> {
@@ -311,7 +310,7 @@ impl Frozen<'_> {
             seed, augmentation, ..
         } = self.recipe;
         let count = photos.len();
-        let shape = self.network.layers[self.end].output;
+        let shape = self.part.network.layers[self.part.end].output;
         Activations::make(path, key, shape, views * count, FROZEN_BATCH, |range| {
             // Photo by photo, so that the wide early feature maps stay in the cache.
             let views: Vec<Vec<f32>> = range
@@ -319,13 +318,7 @@ impl Frozen<'_> {
                 .map(|record| {
                     let view = view(augmentation, *seed, record % count, record / count, count);
                     let input = (0, image_value(self.draw(&view, &paths, augmentation)?));
-                    let mode = Mode::Inference;
-                    let (network, parameters) = (self.network, self.parameters);
-                    let output =
-                        run_between(network, parameters, mode, 1, input, self.end, |_, value| {
-                            value
-                        });
-                    Ok(by_photo(output, 1))
+                    Ok(by_photo(self.part.run(input, 1), 1))
                 })
                 .collect::<Result<_>>()?;
             Ok(views.concat())
@@ -340,34 +333,18 @@ impl Frozen<'_> {
             preprocess::tensor(&drawn, &preprocessing),
             [1, 3, size, size],
         );
-        Ok(Tensor::from_data(data, self.device))
+        Ok(Tensor::from_data(data, self.part.device))
     }
 }
 
 /// Logits per photo.
-fn predict(
-    network: &Network,
-    parameters: &Parameters,
-    activations: &Activations,
-    start: usize,
-    logits: usize,
-    device: &Device,
-) -> Result<Vec<Vec<f32>>> {
+fn predict(part: &Part, activations: &Activations) -> Result<Vec<Vec<f32>>> {
     let indices: Vec<usize> = (0..activations.count()).collect();
+    let labels = part.network.layers[part.end].output.channels();
     let mut predicted = vec![];
     for batch in indices.chunks(64) {
-        let input = (start, activations.batch(batch, device)?);
-        let mode = Mode::Inference;
-        let output = run_between(
-            network,
-            parameters,
-            mode,
-            batch.len(),
-            input,
-            logits,
-            |_, value| value,
-        );
-        let labels = network.layers[logits].output.channels();
+        let input = (part.start, activations.batch(batch, part.device)?);
+        let output = part.run(input, batch.len());
         predicted.extend(values(output.tensor()).chunks(labels).map(<[f32]>::to_vec));
     }
     Ok(predicted)

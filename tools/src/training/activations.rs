@@ -120,39 +120,51 @@ impl Activations {
         })
     }
 
-    /// Runs the records through the layers after `start` up to `end` and keeps the outputs in a file of
-    /// their own, see [`Activations::make`]; only the first `count` records are taken.
+    /// Runs the first `count` records through `part` and keeps the outputs in a file of their own, see
+    /// [`Activations::make`].
     ///
     /// # Errors
     /// When a file can't be read or written.
-    pub fn continued(
-        &self,
-        path: &Path,
-        key: &str,
-        network: &Network,
-        parameters: &Parameters,
-        layers: std::ops::RangeInclusive<usize>,
-        count: usize,
-        device: &Device,
-    ) -> Result<Self> {
-        let (start, end) = (*layers.start(), *layers.end());
-        let shape = network.layers[end].output;
+    pub fn continued(&self, path: &Path, key: &str, part: &Part, count: usize) -> Result<Self> {
+        let shape = part.network.layers[part.end].output;
         Activations::make(path, key, shape, count, 64, |range| {
             let indices: Vec<usize> = range.collect();
-            let input = (start, self.batch(&indices, device)?);
-            let mode = Mode::Inference;
-            let count = indices.len();
-            let output = run_between(network, parameters, mode, count, input, end, |_, value| {
-                value
-            });
-            Ok(by_photo(output, count))
+            let input = (part.start, self.batch(&indices, part.device)?);
+            Ok(by_photo(part.run(input, indices.len()), indices.len()))
         })
     }
 }
 
-/// Channels and pixels of a record; the features of a vector are channels of one pixel.
-fn channels_and_pixels(shape: Shape) -> (usize, usize) {
-    (shape.channels(), shape.elements() / shape.channels())
+/// A part of a network, for inference.
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    /// The network.
+    pub network: &'a Network,
+    /// Its parameters.
+    pub parameters: &'a Parameters,
+    /// The layer whose output goes in.
+    pub start: usize,
+    /// The layer whose output comes out.
+    pub end: usize,
+    /// Where it runs.
+    pub device: &'a Device,
+}
+
+impl Part<'_> {
+    /// The output for `count` photos.
+    pub fn run(&self, input: (usize, Value), count: usize) -> Value {
+        let (network, parameters) = (self.network, self.parameters);
+        let mode = Mode::Inference;
+        run_between(
+            network,
+            parameters,
+            mode,
+            count,
+            input,
+            self.end,
+            |_, value| value,
+        )
+    }
 }
 
 /// The values of a batch's activations, photo by photo.

@@ -102,7 +102,7 @@ pub fn train(
             sum += f64::from(values(loss.inner())[0]);
             counted += 1;
             trainer.step(&mut parameters, &tracked, &gradients, cycle.rate(step));
-            if trainer.steps() % CHECKPOINT_INTERVAL == 0 {
+            if trainer.steps().is_multiple_of(CHECKPOINT_INTERVAL) {
                 ensure!(
                     sum.is_finite(),
                     "{}: the loss is no longer finite",
