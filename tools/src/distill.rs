@@ -173,9 +173,12 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
         split.validation.len(),
     )?;
     work.activations = &features;
-    let parameters = train(&work, parameters, &device, |epoch, loss, weights| {
-        validate("head", epoch, loss, &validation_features, pooled, weights)
-    })?;
+    let parameters = train(
+        &work,
+        parameters.clone(),
+        &device,
+        |epoch, loss, weights| validate("head", epoch, loss, &validation_features, pooled, weights),
+    )?;
 
     work.name = "tail";
     work.start = frozen;

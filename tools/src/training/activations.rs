@@ -167,6 +167,11 @@ impl Part<'_> {
     }
 }
 
+/// Channels and pixels of a record; the features of a vector are channels of one pixel.
+fn channels_and_pixels(shape: Shape) -> (usize, usize) {
+    (shape.channels(), shape.elements() / shape.channels())
+}
+
 /// The values of a batch's activations, photo by photo.
 pub fn by_photo(value: Value, count: usize) -> Vec<f32> {
     values(match value {
