@@ -7,6 +7,7 @@
 
 mod adjacency;
 mod architecture;
+mod channels;
 pub mod cost;
 mod efficientnet_lite;
 mod fold;
@@ -23,6 +24,7 @@ pub use adjacency::{AdjacencySettings, adjacency};
 pub use architecture::{
     Architecture, ArchitectureError, Backbone, Classifier, GraphLayer, Head, InputSize,
 };
+pub use channels::Channels;
 pub use fold::{FoldError, fold, fold_batch_norm, folded, without_batch_norm};
 pub use metadata::{
     Accuracy, ColorOrder, Filter, Metadata, MetadataError, Preprocessing, Provenance, Resize,

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
 use argh::FromArgs;
-use graphtag_models::zoo;
+use graphtag_models::{Channels, zoo};
 use graphtag_runtime::{Model, Selection, photo, tags};
 
 use super::Outcome;
@@ -154,25 +154,5 @@ impl FromStr for Threshold {
         let number = text.parse().ok();
         let within = number.filter(|threshold| (0.0..=1.0).contains(threshold));
         within.map(Threshold).ok_or("not a number from 0 to 1")
-    }
-}
-
-/// One number for each of red, green and blue.
-#[derive(Clone, Copy)]
-struct Channels([f32; 3]);
-
-impl FromStr for Channels {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let numbers: Option<Vec<f32>> = text
-            .split(',')
-            .map(|number| number.trim().parse().ok().filter(|n: &f32| n.is_finite()))
-            .collect();
-        match numbers.as_deref() {
-            Some(&[all]) => Ok(Channels([all; 3])),
-            Some(&[red, green, blue]) => Ok(Channels([red, green, blue])),
-            _ => Err("not one number or three with commas between"),
-        }
     }
 }

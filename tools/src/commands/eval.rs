@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use argh::FromArgs;
+use graphtag_models::Channels;
 use graphtag_runtime::Model;
 
-use super::options::{Channels, Format, named};
+use super::options::{Format, named};
 use super::print_line;
 use crate::data::{DataSource, Truth};
 use crate::evaluate::{report, score};

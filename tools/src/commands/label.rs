@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use argh::FromArgs;
-use graphtag_models::{ColorOrder, Filter, Preprocessing, Resize};
+use graphtag_models::{Channels, ColorOrder, Filter, Preprocessing, Resize};
 
-use super::options::{Channels, named};
+use super::options::named;
 use super::print_line;
 use crate::data::{label_list, photos_in};
 use crate::teacher::{Output, PHOTOS_PER_SHARD, Teacher, label_photos};
