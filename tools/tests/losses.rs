@@ -19,8 +19,8 @@ fn matrix(value: &Value) -> Tensor<2> {
     Tensor::from_data(TensorData::new(flat, shape), &Device::flex().autodiff())
 }
 
-fn number(case: &Value, name: &str) -> f32 {
-    case[name].as_f64().unwrap() as f32
+fn number(case: &Value, name: &str) -> f64 {
+    case[name].as_f64().unwrap()
 }
 
 fn truth(fixture: &Value, known: &Value) -> Truth {
@@ -37,7 +37,7 @@ fn assert_case(case: &Value, input: Tensor<2>, loss: impl Fn(Tensor<2>) -> Tenso
     let value = loss(input.clone());
     let gradient = values(input.grad(&value.backward()).unwrap());
     let value = values(value.inner())[0];
-    let expected = number(case, "value");
+    let expected = number(case, "value") as f32;
     assert!(
         (value - expected).abs() < 1e-4 * expected.abs().max(1.0),
         "{case}: {value}"

@@ -20,15 +20,15 @@ pub struct Truth {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AngularMargin {
     /// Scale s of the cosines; that of the classifier.
-    pub scale: f32,
+    pub scale: f64,
     /// Margin m, added to the disadvantage of the right answer.
-    pub margin: f32,
+    pub margin: f64,
     /// Weight k of the positives, within 0..=1.
-    pub positive_weight: f32,
+    pub positive_weight: f64,
     /// Exponent that down-weights easy positives.
-    pub positive_focus: f32,
+    pub positive_focus: f64,
     /// Exponent that down-weights easy negatives.
-    pub negative_focus: f32,
+    pub negative_focus: f64,
 }
 
 impl Default for AngularMargin {
@@ -57,7 +57,7 @@ pub fn angular_margin(settings: AngularMargin, logits: Tensor<2>, truth: &Truth)
     let shift = scale * margin;
     let log_positive = log_sigmoid(logits.clone() - shift);
     let log_negative = log_sigmoid(-(logits + shift));
-    let focus = |log_probability: &Tensor<2>, exponent: f32| {
+    let focus = |log_probability: &Tensor<2>, exponent: f64| {
         (exponent != 0.0).then(|| (log_probability.clone() * exponent).exp())
     };
     let weighted = |log_probability: Tensor<2>, focus: Option<Tensor<2>>| match focus {
@@ -78,11 +78,11 @@ pub fn angular_margin(settings: AngularMargin, logits: Tensor<2>, truth: &Truth)
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Asymmetric {
     /// Exponent that down-weights easy positives.
-    pub positive_focus: f32,
+    pub positive_focus: f64,
     /// Exponent that down-weights easy negatives.
-    pub negative_focus: f32,
+    pub negative_focus: f64,
     /// Probability below which negatives count nothing.
-    pub clip: f32,
+    pub clip: f64,
 }
 
 impl Default for Asymmetric {
@@ -98,13 +98,13 @@ impl Default for Asymmetric {
 
 /// L = - sum \[ y (1-p)^g+ log p + (1-y) pm^g- log(1 - pm) \] with pm = max(p - clip, 0).
 pub fn asymmetric(settings: Asymmetric, logits: Tensor<2>, truth: &Truth) -> Tensor<1> {
-    const SMALLEST: f32 = 1e-8;
+    const SMALLEST: f64 = 1e-8;
     let log_present = log_sigmoid(logits.clone());
     let probability = log_present.clone().exp();
     let shifted = (probability.clone() - settings.clip).clamp_min(0.0);
     let log_absent = (-shifted.clone() + 1.0).clamp_min(SMALLEST).log();
     // Powers of exactly zero have no finite gradient for exponents below one.
-    let power = |x: Tensor<2>, exponent: f32| (x.clamp_min(SMALLEST).log() * exponent).exp();
+    let power = |x: Tensor<2>, exponent: f64| (x.clamp_min(SMALLEST).log() * exponent).exp();
     let mut positives = log_present * truth.present.clone() * truth.known.clone();
     if settings.positive_focus != 0.0 {
         positives = positives * power(-probability + 1.0, settings.positive_focus);
@@ -120,7 +120,7 @@ pub fn asymmetric(settings: Asymmetric, logits: Tensor<2>, truth: &Truth) -> Ten
 /// Binary Kullback-Leibler divergence of the student's labels from the teacher's, both given as logits:
 /// sum \[ t log(t/p) + (1-t) log((1-t)/(1-p)) \], at `temperature` (both logits divided by it, the loss
 /// multiplied by its square, Hinton et al. 2015).
-pub fn binary_kl(teacher: Tensor<2>, student: Tensor<2>, temperature: f32) -> Tensor<1> {
+pub fn binary_kl(teacher: Tensor<2>, student: Tensor<2>, temperature: f64) -> Tensor<1> {
     let (teacher, student) = (teacher / temperature, student / temperature);
     let log_present = log_sigmoid(teacher.clone());
     let log_absent = log_sigmoid(-teacher);

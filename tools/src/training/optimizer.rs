@@ -44,7 +44,7 @@ pub struct Group {
     /// Multiplies the learning rate.
     pub rate: f64,
     /// Weight decay, decoupled (Loshchilov and Hutter 2019).
-    pub weight_decay: f32,
+    pub weight_decay: f64,
 }
 
 /// Trains some of a network's parameters and keeps the moving average of these.
@@ -68,7 +68,7 @@ impl Trainer {
         let optimizer = |group: &Group| {
             AdamWConfig::new()
                 .with_epsilon(1e-8)
-                .with_weight_decay(group.weight_decay)
+                .with_weight_decay(group.weight_decay as f32)
                 .build()
         };
         Trainer {

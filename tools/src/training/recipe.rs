@@ -51,11 +51,11 @@ pub struct Recipe {
 #[serde(deny_unknown_fields)]
 pub struct Loss {
     /// Weight of the angular margin loss against the true labels, where known.
-    pub truth_weight: f32,
+    pub truth_weight: f64,
     /// Weight of the binary KL divergence from the teacher.
-    pub teacher_weight: f32,
+    pub teacher_weight: f64,
     /// Temperature of the teacher.
-    pub temperature: f32,
+    pub temperature: f64,
     /// Settings of the angular margin loss; its scale is the classifier's too.
     pub angular_margin: AngularMargin,
 }
@@ -75,7 +75,7 @@ pub struct Stage {
     /// Peak learning rate of the backbone's layers.
     pub backbone_rate: f64,
     /// Decoupled weight decay.
-    pub weight_decay: f32,
+    pub weight_decay: f64,
     /// Share of the steps during which the rate rises.
     pub warm_up: f64,
     /// A photo whose rarest label occurs with frequency f is seen sqrt(`repeat_below` / f) times where that
@@ -131,7 +131,7 @@ impl Recipe {
             self.head
         );
         *classifier = Classifier::Angular {
-            scale: self.loss.angular_margin.scale,
+            scale: self.loss.angular_margin.scale as f32,
         };
         let architecture = Architecture {
             backbone: self.backbone.parse::<Backbone>()?,

@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Augmentation {
     /// Crops keep at least this share of the photo's area.
-    pub smallest_area: f32,
+    pub smallest_area: f64,
     /// Crops change the aspect ratio by at most this factor.
-    pub aspect: f32,
+    pub aspect: f64,
     /// Brightness, contrast and saturation change by at most this share.
-    pub color: f32,
+    pub color: f64,
     /// Share of the views that are mosaics of four photos.
-    pub mosaic: f32,
+    pub mosaic: f64,
 }
 
 /// What a view shows.
@@ -46,7 +46,7 @@ pub fn view(settings: &Augmentation, seed: u64, index: usize, number: usize, cou
     bytes[16..24].copy_from_slice(&(number as u64).to_le_bytes());
     let mut random = ChaCha8Rng::from_seed(bytes);
     let mut photos = vec![index];
-    if random.random::<f32>() < settings.mosaic {
+    if random.random::<f64>() < settings.mosaic {
         photos.extend((0..3).map(|_| random.random_range(0..count)));
     }
     View {
@@ -107,7 +107,7 @@ fn crop(
     let area = random.random_range(settings.smallest_area..=1.0);
     let limit = settings.aspect.max(1.0).ln();
     let aspect = random.random_range(-limit..=limit).exp();
-    let share = |share: f32, side: u32| ((share.min(1.0) * side as f32) as u32).clamp(1, side);
+    let share = |share: f64, side: u32| ((share.min(1.0) * f64::from(side)) as u32).clamp(1, side);
     let width = share((area * aspect).sqrt(), photo.width());
     let height = share((area / aspect).sqrt(), photo.height());
     let x = random.random_range(0..=photo.width() - width);
@@ -120,8 +120,8 @@ fn crop(
     resized
 }
 
-fn change_color(image: &mut RgbImage, strength: f32, random: &mut ChaCha8Rng) {
-    let mut factor = || 1.0 + random.random_range(-strength..=strength);
+fn change_color(image: &mut RgbImage, strength: f64, random: &mut ChaCha8Rng) {
+    let mut factor = || 1.0 + random.random_range(-strength..=strength) as f32;
     let (brightness, contrast, saturation) = (factor(), factor(), factor());
     for pixel in image.pixels_mut() {
         let [red, green, blue] = pixel.0.map(|byte| f32::from(byte) * brightness);

@@ -1,0 +1,239 @@
+//! Distils a teacher's soft labels and true labels into one of our architectures.
+
+mod frozen;
+mod initial;
+mod provenance;
+mod validation;
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use burn::tensor::Device;
+use graphtag_models::{Network, Operation, labels};
+use serde_json::json;
+
+use crate::data::{self, DataSource, Photo};
+use crate::teacher::SoftLabels;
+use crate::training::activations::{Activations, Part};
+use crate::training::parameters::Parameters;
+use crate::training::recipe::Recipe;
+use crate::training::stage::{Work, train};
+use crate::training::targets::Targets;
+use frozen::Frozen;
+use initial::initial;
+use validation::{mean_average_precision, predict};
+
+/// What to distil from and to.
+pub struct Inputs {
+    /// The recipe.
+    pub recipe: Recipe,
+    /// ImageNet weights of the backbone, as `graphtag-tools import` writes them.
+    pub weights: PathBuf,
+    /// The teacher's soft labels.
+    pub soft_labels: PathBuf,
+    /// Photos to train and validate on.
+    pub data: Vec<DataSource>,
+    /// Photos that must not be trained on, whatever folder they also stand in.
+    pub exclude: Vec<DataSource>,
+    /// Folder for kept activations, checkpoints, the log and the result.
+    pub out: PathBuf,
+}
+
+/// Runs the recipe and writes `weights.safetensors`, `validation.txt` and `training.json`, which records
+/// recipe, seed and hashes, into the folder. Run again after being killed, it goes on.
+///
+/// # Errors
+/// When a file can't be read or written, or the inputs don't suit each other.
+pub fn distill(inputs: &Inputs) -> Result<()> {
+    let recipe = &inputs.recipe;
+    let out = &inputs.out;
+    fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    let device = Device::flex();
+
+    let soft_labels = SoftLabels::read(&inputs.soft_labels)?;
+    let names = labels::coco80();
+    ensure!(
+        soft_labels.labels == names,
+        "{}: the soft labels are not those of COCO-80",
+        inputs.soft_labels.display()
+    );
+    let split = load_photos(inputs, &names, &soft_labels)?;
+    data::write_names(&out.join("validation.txt"), &split.validation)?;
+    let training = targets(&split.training, &soft_labels);
+    let validation = targets(&split.validation, &soft_labels);
+
+    let architecture = recipe.architecture(names.len(), recipe.input)?;
+    let backbone_bytes = fs::read(&inputs.weights)
+        .with_context(|| format!("{}: can't be read", inputs.weights.display()))?;
+    let (network, weights) = initial(&architecture, &backbone_bytes, recipe.seed, &device)
+        .with_context(|| inputs.weights.display().to_string())?;
+    let parameters = Parameters::new(&weights, &device);
+    let layer = |name: &str| {
+        let found = network.find(name);
+        found.with_context(|| format!("the recipe names {name}, but there is no such layer"))
+    };
+    let (frozen, pooled) = (layer(&recipe.frozen_through)?, layer("pool")?);
+    let logits = layer("classifier")?;
+
+    let frozen_key = provenance::frozen_key(recipe, &backbone_bytes, &split.training)?;
+    let key = provenance::key(recipe, &frozen_key, &soft_labels)?;
+    let validation_key = provenance::frozen_key(recipe, &backbone_bytes, &split.validation)?;
+    let record = provenance::record(inputs, &soft_labels, &backbone_bytes, &split, &architecture)?;
+    fs::write(
+        out.join("training.json"),
+        serde_json::to_vec_pretty(&record)?,
+    )
+    .with_context(|| out.display().to_string())?;
+    let part = |start, end| Part {
+        network: &network,
+        parameters: &parameters,
+        start,
+        end,
+        device: &device,
+    };
+    let frozen_part = Frozen {
+        part: part(0, frozen),
+        recipe,
+    };
+    let training_maps = frozen_part.activations(
+        &out.join("training-maps.f16"),
+        &frozen_key,
+        &split.training,
+        recipe.views,
+    )?;
+    let validation_maps = frozen_part.activations(
+        &out.join("validation-maps.f16"),
+        &validation_key,
+        &split.validation,
+        1,
+    )?;
+
+    let mut log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(out.join("log.jsonl"))?;
+    let mut validate = |stage: &str,
+                        epoch: usize,
+                        loss: f64,
+                        maps: &Activations,
+                        start,
+                        weights: &Parameters| {
+        let part = Part {
+            parameters: weights,
+            ..part(start, logits)
+        };
+        let predicted = predict(&part, maps)?;
+        let (accuracy, present) = mean_average_precision(&predicted, &validation);
+        let line = json!({"stage": stage, "epoch": epoch, "loss": loss, "map": accuracy, "labels": present});
+        eprintln!("{line}");
+        writeln!(log, "{line}").context("log.jsonl")
+    };
+
+    let trained = |from: usize| -> Vec<String> {
+        (from..network.layers.len())
+            .filter(|&index| !(recipe.freeze_depthwise && is_depthwise(&network, index)))
+            .flat_map(|index| network.parameters(index))
+            .filter(|parameter| parameter.trainable)
+            .map(|parameter| parameter.name)
+            .collect()
+    };
+    let mut work = Work {
+        name: "head",
+        network: &network,
+        start: pooled,
+        logits,
+        head: pooled,
+        trained: trained(pooled),
+        activations: &training_maps,
+        targets: &training,
+        augmentation: &recipe.augmentation,
+        loss: recipe.loss,
+        stage: recipe.head_stage,
+        average_decay: recipe.average_decay,
+        seed: recipe.seed,
+        folder: out,
+        key: key.clone(),
+    };
+    let features = training_maps.continued(
+        &out.join("training-features.f16"),
+        &frozen_key,
+        &part(frozen, pooled),
+        recipe.head_stage.views * split.training.len(),
+    )?;
+    let validation_features = validation_maps.continued(
+        &out.join("validation-features.f16"),
+        &validation_key,
+        &part(frozen, pooled),
+        split.validation.len(),
+    )?;
+    work.activations = &features;
+    let parameters = train(
+        &work,
+        parameters.clone(),
+        &device,
+        |epoch, loss, weights| validate("head", epoch, loss, &validation_features, pooled, weights),
+    )?;
+
+    work.name = "tail";
+    work.start = frozen;
+    work.trained = trained(frozen + 1);
+    work.activations = &training_maps;
+    work.stage = recipe.tail_stage;
+    let parameters = train(&work, parameters, &device, |epoch, loss, weights| {
+        validate("tail", epoch, loss, &validation_maps, frozen, weights)
+    })?;
+
+    let bytes = parameters
+        .to_weights(&network)
+        .to_safetensors(&BTreeMap::new())?;
+    let path = out.join("weights.safetensors");
+    fs::write(&path, bytes).with_context(|| path.display().to_string())
+}
+
+/// Loads, excludes and splits the photos; those that the teacher could not read are left out.
+fn load_photos(inputs: &Inputs, names: &[String], soft_labels: &SoftLabels) -> Result<data::Split> {
+    let load = |sources: &[DataSource]| -> Result<Vec<Photo>> {
+        let mut photos = vec![];
+        for source in sources {
+            let dataset = source.load(names)?;
+            dataset
+                .notes
+                .iter()
+                .for_each(|note| eprintln!("{source}: {note}"));
+            photos.extend(dataset.photos);
+        }
+        Ok(photos)
+    };
+    let excluded = data::sha256_set(&load(&inputs.exclude)?)?;
+    let mut photos = data::deduplicate(load(&inputs.data)?, &excluded)?;
+    photos.retain(|photo| soft_labels.by_photo.contains_key(&photo.name));
+    photos.sort_by(|a, b| a.name.cmp(&b.name));
+    let split = data::split(photos, inputs.recipe.validation, inputs.recipe.seed);
+    ensure!(
+        !split.training.is_empty() && !split.validation.is_empty(),
+        "no photo with a soft label to train or to validate on: were the soft labels made over these folders?"
+    );
+    eprintln!(
+        "{} photos to train on, {} to validate on",
+        split.training.len(),
+        split.validation.len()
+    );
+    Ok(split)
+}
+
+fn targets<'a>(photos: &'a [Photo], soft_labels: &'a SoftLabels) -> Targets<'a> {
+    let teacher = photos
+        .iter()
+        .map(|p| soft_labels.by_photo[&p.name].as_slice());
+    Targets {
+        photos,
+        teacher: teacher.collect(),
+    }
+}
+
+fn is_depthwise(network: &Network, index: usize) -> bool {
+    matches!(network.layers[index].operation, Operation::Convolution(c) if c.groups > 1)
+}
