@@ -28,7 +28,7 @@ trained=(--recipe "$recipe" --weights "$out/weights.safetensors")
 tools import --arch efficientnet-lite0 --weights "$weights" --out "$out/efficientnet-lite0.safetensors"
 tools label --teacher "$teacher" --labels coco80 "${folders[@]}" --out "$out/soft-labels"
 tools distill --recipe "$recipe" --weights "$out/efficientnet-lite0.safetensors" --soft-labels "$out/soft-labels" \
-    "${sets[@]}" --exclude "coco:$data/coco" --out "$out"
+    --teacher "$teacher" "${sets[@]}" --exclude "coco:$data/coco" --out "$out"
 
 tools export "${trained[@]}" --out "$out/coco80-lite0-f32.onnx"
 tools quantize "${trained[@]}" --photos "$out/validation.txt" --root "$data" --bias-correction --out "$out/coco80-lite0-int8.onnx"

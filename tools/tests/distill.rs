@@ -7,9 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use graphtag_models::{
-    Architecture, ColorOrder, Filter, Preprocessing, Resize, Tensor, Weights, labels,
+    Architecture, ColorOrder, Filter, Metadata, Network, Preprocessing, Resize, Tensor, Weights,
+    fold, labels, onnx,
 };
-use graphtag_tools::teacher::{Description, Output, Provenance, Row, write_shard};
+use graphtag_tools::teacher::{Description, Output, Provenance, Row, SoftLabels, write_shard};
+use half::f16;
 use image::{Rgb, RgbImage};
 
 const PHOTOS: usize = 24;
@@ -22,6 +24,7 @@ input = 32
 deployed_input = 32
 validation = 0.3
 views = 2
+teach_views = false
 frozen_through = "blocks.14.add"
 freeze_depthwise = true
 average_decay = 0.9
@@ -97,15 +100,7 @@ fn make_inputs(folder: &Path) {
         teacher: Description {
             file: "teacher.onnx".into(),
             sha256: "0".into(),
-            preprocessing: Preprocessing {
-                height: 32,
-                width: 32,
-                resize: Resize::Stretch,
-                filter: Filter::Bilinear,
-                mean: [127.5; 3],
-                scale: [1.0 / 127.5; 3],
-                color: ColorOrder::Rgb,
-            },
+            preprocessing: preprocessing(),
             output: Output::Logits,
             labels: labels::coco80(),
         },
@@ -118,15 +113,34 @@ fn make_inputs(folder: &Path) {
     fs::write(folder.join("backbone.safetensors"), backbone()).unwrap();
 }
 
-/// A backbone whose weights are a fixed pattern of a sensible size.
-fn backbone() -> Vec<u8> {
-    let network = Architecture {
+fn preprocessing() -> Preprocessing {
+    Preprocessing {
+        height: 32,
+        width: 32,
+        resize: Resize::Stretch,
+        filter: Filter::Bilinear,
+        mean: [127.5; 3],
+        scale: [1.0 / 127.5; 3],
+        color: ColorOrder::Rgb,
+    }
+}
+
+fn architecture(labels: usize) -> Architecture {
+    Architecture {
         backbone: "efficientnet-lite0".parse().unwrap(),
         head: "linear".parse().unwrap(),
         input: "32".parse().unwrap(),
-        labels: 1000,
+        labels,
     }
-    .lower();
+}
+
+fn backbone() -> Vec<u8> {
+    let weights = patterned(&architecture(1000).lower());
+    weights.to_safetensors(&BTreeMap::new()).unwrap()
+}
+
+/// Weights of a fixed pattern and a sensible size.
+fn patterned(network: &Network) -> Weights {
     let tensors = network.all_parameters().into_iter().map(|parameter| {
         let length: usize = parameter.shape.iter().product();
         let fan: usize = parameter.shape[1..].iter().product();
@@ -141,15 +155,23 @@ fn backbone() -> Vec<u8> {
         let shape = parameter.shape;
         (parameter.name, Tensor { shape, values })
     });
-    let weights = Weights {
+    Weights {
         tensors: tensors.collect(),
-    };
-    weights.to_safetensors(&BTreeMap::new()).unwrap()
+    }
+}
+
+fn tools(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_graphtag-tools"));
+    command.current_dir(folder);
+    command
 }
 
 fn start(folder: &Path, out: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_graphtag-tools"))
-        .current_dir(folder)
+    start_with(folder, out, &[])
+}
+
+fn start_with(folder: &Path, out: &str, arguments: &[&str]) -> Child {
+    tools(folder)
         .args([
             "distill",
             "--recipe",
@@ -165,6 +187,7 @@ fn start(folder: &Path, out: &str) -> Child {
             "--out",
             out,
         ])
+        .args(arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -229,6 +252,79 @@ fn a_killed_run_ends_with_the_weights_of_an_unbroken_one() {
         weights("unbroken") == weights("broken"),
         "the weights differ"
     );
+}
+
+#[test]
+fn the_teacher_labels_every_view() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    make_inputs(folder);
+    fs::remove_dir_all(folder.join("soft-labels")).unwrap();
+    // The same from left to right: their mirrored views are the photos themselves.
+    for index in 0..PHOTOS {
+        let photo = RgbImage::from_fn(40, 32, |_, y| Rgb([y as u8 * 8, index as u8 * 10, 90]));
+        photo
+            .save(folder.join(format!("photos/{index:02}.png")))
+            .unwrap();
+    }
+    fs::write(folder.join("teacher.onnx"), teacher()).unwrap();
+    let label = tools(folder)
+        .args(["label", "--teacher", "teacher.onnx", "--photos", "photos"])
+        .args(["--out", "soft-labels"])
+        .output()
+        .unwrap();
+    assert!(label.status.success(), "{label:?}");
+    let recipe = RECIPE
+        .replace("teach_views = false", "teach_views = true")
+        .replace("smallest_area = 0.5", "smallest_area = 1.0")
+        .replace("aspect = 1.2", "aspect = 1.0")
+        .replace("color = 0.2", "color = 0.0")
+        .replace("mosaic = 0.3", "mosaic = 0.0")
+        .replace("epochs = 60", "epochs = 1")
+        .replace("epochs = 40", "epochs = 1");
+    fs::write(folder.join("recipe.toml"), recipe).unwrap();
+
+    let refused = start(folder, "out").wait_with_output().unwrap();
+    let log = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(log.contains("give it with --teacher FILE"), "{log}");
+
+    finish(start_with(folder, "out", &["--teacher", "teacher.onnx"]));
+    let soft_labels = SoftLabels::read(&folder.join("soft-labels")).unwrap();
+    let validation = fs::read_to_string(folder.join("out/validation.txt")).unwrap();
+    let mut names: Vec<&String> = soft_labels.by_photo.keys().collect();
+    names.retain(|name| !validation.lines().any(|line| line == name.as_str()));
+    names.sort();
+    let expected: Vec<f16> = names
+        .iter()
+        .flat_map(|&name| &soft_labels.by_photo[name])
+        .map(|&logit| f16::from_f32(logit))
+        .collect();
+    let bytes = fs::read(folder.join("out/teacher-of-views.f16")).unwrap();
+    let (halves, _) = bytes.as_chunks::<2>();
+    let found: Vec<f16> = halves
+        .iter()
+        .map(|&half| f16::from_le_bytes(half))
+        .collect();
+    assert_eq!(found, expected);
+    assert!(found.iter().any(|&logit| logit != found[0]));
+}
+
+/// A classifier of 80 labels, its weights a pattern.
+fn teacher() -> Vec<u8> {
+    let architecture = architecture(80);
+    let network = architecture.lower();
+    let (network, weights) = fold(&network, &patterned(&network)).unwrap();
+    let metadata = Metadata {
+        name: "teacher".into(),
+        labels: labels::coco80(),
+        thresholds: vec![0.5; 80],
+        preprocessing: preprocessing(),
+        architecture: Some(architecture),
+        provenance: Default::default(),
+        accuracy: vec![],
+    };
+    onnx::float(&network, &weights, &metadata).unwrap()
 }
 
 #[test]

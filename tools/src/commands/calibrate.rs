@@ -58,7 +58,7 @@ impl Calibrate {
         let names: HashSet<&str> = names.lines().collect();
         let soft_labels = SoftLabels::read(&self.soft_labels)?;
         ensure!(
-            soft_labels.labels == labels,
+            soft_labels.teacher.labels == labels,
             "{}: the soft labels are not those of the model's labels",
             self.soft_labels.display()
         );

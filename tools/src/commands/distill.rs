@@ -23,6 +23,9 @@ pub struct Distill {
     /// folder of soft labels, as `label` writes them
     #[argh(option)]
     soft_labels: PathBuf,
+    /// the teacher that made the soft labels, for a recipe with teach_views
+    #[argh(option)]
+    teacher: Option<PathBuf>,
     /// photos to train and validate on: coco:DIR, voc:DIR, json:FILE or dir:DIR; may be given several times
     #[argh(option)]
     data: Vec<DataSource>,
@@ -41,6 +44,7 @@ impl Distill {
             recipe: Recipe::open(&self.recipe)?,
             weights: self.weights,
             soft_labels: self.soft_labels,
+            teacher: self.teacher,
             data: self.data,
             exclude: self.exclude,
             out: self.out,

@@ -1,9 +1,9 @@
 //! Distils a teacher's soft labels and true labels into one of our architectures.
 
-mod frozen;
 mod initial;
 mod provenance;
 mod validation;
+mod views;
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -16,15 +16,15 @@ use graphtag_models::{Network, Operation, labels};
 use serde_json::json;
 
 use crate::data::{self, DataSource, Photo};
-use crate::teacher::SoftLabels;
+use crate::teacher::{Description, SoftLabels, Teacher};
 use crate::training::activations::{Activations, Part};
 use crate::training::parameters::Parameters;
 use crate::training::recipe::Recipe;
 use crate::training::stage::{Work, train};
 use crate::training::targets::Targets;
-use frozen::Frozen;
 use initial::initial;
 use validation::{mean_average_precision, predict};
+use views::Views;
 
 /// What to distil from and to.
 pub struct Inputs {
@@ -34,6 +34,8 @@ pub struct Inputs {
     pub weights: PathBuf,
     /// The teacher's soft labels.
     pub soft_labels: PathBuf,
+    /// The teacher itself, for recipes that have it label every view.
+    pub teacher: Option<PathBuf>,
     /// Photos to train and validate on.
     pub data: Vec<DataSource>,
     /// Photos that must not be trained on, whatever folder they also stand in.
@@ -56,13 +58,13 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
     let soft_labels = SoftLabels::read(&inputs.soft_labels)?;
     let names = labels::coco80();
     ensure!(
-        soft_labels.labels == names,
+        soft_labels.teacher.labels == names,
         "{}: the soft labels are not those of COCO-80",
         inputs.soft_labels.display()
     );
     let split = load_photos(inputs, &names, &soft_labels)?;
     data::write_names(&out.join("validation.txt"), &split.validation)?;
-    let training = targets(&split.training, &soft_labels);
+    let mut training = targets(&split.training, &soft_labels);
     let validation = targets(&split.validation, &soft_labels);
 
     let architecture = recipe.architecture(names.len(), recipe.input)?;
@@ -79,6 +81,7 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
     let logits = layer("classifier")?;
 
     let frozen_key = provenance::frozen_key(recipe, &backbone_bytes, &split.training)?;
+    let views_key = provenance::views_key(recipe, &soft_labels, &split.training)?;
     let key = provenance::key(recipe, &frozen_key, &soft_labels)?;
     let validation_key = provenance::frozen_key(recipe, &backbone_bytes, &split.validation)?;
     let record = provenance::record(inputs, &soft_labels, &backbone_bytes, &split, &architecture)?;
@@ -94,22 +97,28 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
         end,
         device: &device,
     };
-    let frozen_part = Frozen {
-        part: part(0, frozen),
-        recipe,
-    };
-    let training_maps = frozen_part.activations(
+    let views_of = |photos| Views { recipe, photos };
+    let training_maps = views_of(&split.training).activations(
         &out.join("training-maps.f16"),
         &frozen_key,
-        &split.training,
+        &part(0, frozen),
         recipe.views,
     )?;
-    let validation_maps = frozen_part.activations(
+    let validation_maps = views_of(&split.validation).activations(
         &out.join("validation-maps.f16"),
         &validation_key,
-        &split.validation,
+        &part(0, frozen),
         1,
     )?;
+    if recipe.teach_views {
+        let teacher = open_teacher(inputs, &soft_labels)?;
+        let logits = views_of(&split.training).teacher_logits(
+            &out.join("teacher-of-views.f16"),
+            &views_key,
+            &teacher,
+        )?;
+        training.teacher_of_views = Some(logits.values(&device)?);
+    }
 
     let mut log = OpenOptions::new()
         .create(true)
@@ -224,6 +233,28 @@ fn load_photos(inputs: &Inputs, names: &[String], soft_labels: &SoftLabels) -> R
     Ok(split)
 }
 
+/// Opens the teacher that made `soft_labels`.
+fn open_teacher(inputs: &Inputs, soft_labels: &SoftLabels) -> Result<Teacher> {
+    let path = inputs.teacher.as_ref().context(
+        "the recipe says teach_views, for which the teacher is needed; give it with --teacher FILE",
+    )?;
+    let Description {
+        labels,
+        output,
+        preprocessing,
+        sha256,
+        ..
+    } = soft_labels.teacher.clone();
+    let teacher = Teacher::open(path, labels, output, |_, _| preprocessing)?;
+    ensure!(
+        teacher.description().sha256 == sha256,
+        "{}: not the teacher of {}",
+        path.display(),
+        inputs.soft_labels.display()
+    );
+    Ok(teacher)
+}
+
 fn targets<'a>(photos: &'a [Photo], soft_labels: &'a SoftLabels) -> Targets<'a> {
     let teacher = photos
         .iter()
@@ -231,6 +262,7 @@ fn targets<'a>(photos: &'a [Photo], soft_labels: &'a SoftLabels) -> Targets<'a> 
     Targets {
         photos,
         teacher: teacher.collect(),
+        teacher_of_views: None,
     }
 }
 

@@ -27,9 +27,27 @@ pub(super) fn frozen_key(recipe: &Recipe, backbone: &[u8], photos: &[Photo]) -> 
     Ok(data::sha256(&serde_json::to_vec(&decisive)?))
 }
 
+/// A hash of everything that decides the teacher's logits of views.
+pub(super) fn views_key(
+    recipe: &Recipe,
+    soft_labels: &SoftLabels,
+    photos: &[Photo],
+) -> Result<String> {
+    let names: Vec<&str> = photos.iter().map(|photo| photo.name.as_str()).collect();
+    let teacher = &soft_labels.teacher;
+    let decisive = json!([
+        recipe.seed,
+        recipe.augmentation,
+        teacher.sha256,
+        teacher.preprocessing,
+        names,
+    ]);
+    Ok(data::sha256(&serde_json::to_vec(&decisive)?))
+}
+
 /// A hash of everything that decides the weights.
 pub(super) fn key(recipe: &Recipe, frozen: &str, soft_labels: &SoftLabels) -> Result<String> {
-    let decisive = json!([recipe, frozen, soft_labels.teacher_sha256]);
+    let decisive = json!([recipe, frozen, soft_labels.teacher.sha256]);
     Ok(data::sha256(&serde_json::to_vec(&decisive)?))
 }
 
@@ -81,7 +99,7 @@ pub(super) fn record(
     Ok(json!({
         "recipe": inputs.recipe,
         "initial_weights_sha256": data::sha256(backbone),
-        "teacher_sha256": soft_labels.teacher_sha256,
+        "teacher_sha256": soft_labels.teacher.sha256,
         "labels": head,
         "training_photos": split.training.len(),
         "validation_photos": split.validation.len(),

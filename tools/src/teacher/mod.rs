@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use graphtag_models::Preprocessing;
 use graphtag_runtime::network::Network;
 use graphtag_runtime::{photo, preprocess};
+use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use crate::data::sha256;
@@ -101,9 +102,19 @@ impl Teacher {
     /// When the photo can't be decoded, or the network can't be run on it or gives a value that is not
     /// a number.
     pub fn logits(&self, encoded: &[u8]) -> Result<Vec<f32>> {
-        let photo = photo::decode(encoded)?;
-        let image = preprocess::preprocess(&photo, &self.description.preprocessing);
-        let mut logits = self.network.run(&image)?;
+        self.logits_of(&preprocess::resize(
+            &photo::decode(encoded)?,
+            &self.description.preprocessing,
+        ))
+    }
+
+    /// The logits, one per label, of a picture that has the size of the network's input.
+    ///
+    /// # Errors
+    /// When the network can't be run on it or gives a value that is not a number.
+    pub fn logits_of(&self, picture: &RgbImage) -> Result<Vec<f32>> {
+        let input = preprocess::tensor(picture, &self.description.preprocessing);
+        let mut logits = self.network.run(&input)?;
         if self.description.output == Output::Probabilities {
             for value in &mut logits {
                 *value = logit(*value);

@@ -45,10 +45,8 @@ pub struct Row {
 /// All soft labels of a folder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SoftLabels {
-    /// What the logits stand for, in their order.
-    pub labels: Vec<String>,
-    /// SHA-256 of the teacher's file.
-    pub teacher_sha256: String,
+    /// The teacher, and so what the logits stand for.
+    pub teacher: Description,
     /// Logits by the photo's name.
     pub by_photo: HashMap<String, Vec<f32>>,
 }
@@ -83,8 +81,7 @@ impl SoftLabels {
             by_photo.extend(rows.into_iter().map(|row| (row.photo, row.logits)));
         }
         Ok(SoftLabels {
-            labels: provenance.teacher.labels,
-            teacher_sha256: provenance.teacher.sha256,
+            teacher: provenance.teacher,
             by_photo,
         })
     }

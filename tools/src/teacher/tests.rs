@@ -58,9 +58,9 @@ fn soft_labels_are_the_teachers_logits_of_each_photo() {
     assert_eq!((counts.labelled, counts.skipped), (5, 1));
 
     let soft = SoftLabels::read(&out).unwrap();
-    assert_eq!(soft.labels, ["red", "green", "blue"]);
+    assert_eq!(soft.teacher.labels, ["red", "green", "blue"]);
     let fixture = include_bytes!("../../fixtures/channel_means.onnx");
-    assert_eq!(soft.teacher_sha256, sha256(fixture));
+    assert_eq!(soft.teacher.sha256, sha256(fixture));
     assert_eq!(soft.by_photo.len(), 5);
     for (name, red) in [
         ("photos/0.png", -1.0),

@@ -120,6 +120,15 @@ impl Activations {
         })
     }
 
+    /// All records of vectors, one after the other.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn values(&self, device: &Device) -> Result<Vec<f32>> {
+        let all: Vec<usize> = (0..self.count).collect();
+        Ok(values(self.batch(&all, device)?.tensor()))
+    }
+
     /// Runs the first `count` records through `part` and keeps the outputs in a file of their own, see
     /// [`Activations::make`].
     ///

@@ -32,6 +32,9 @@ pub struct Recipe {
     pub views: usize,
     /// How the others differ from it.
     pub augmentation: Augmentation,
+    /// Whether the teacher looks at every view itself ("consistent teaching", Beyer et al. 2022) rather than
+    /// only at whole photos.
+    pub teach_views: bool,
     /// The last layer that is frozen; its output is computed once per view.
     pub frozen_through: String,
     /// Whether depthwise kernels after that layer are frozen too.

@@ -12,6 +12,9 @@ pub struct Targets<'a> {
     pub photos: &'a [Photo],
     /// The teacher's logits, photo by photo.
     pub teacher: Vec<&'a [f32]>,
+    /// The teacher's logits of views 1 and on, view by view, each for all photos. Without them the logits of
+    /// its photos stand for a view's.
+    pub teacher_of_views: Option<Vec<f32>>,
 }
 
 /// Targets of a batch on a device.
@@ -23,8 +26,8 @@ pub struct Batch {
 }
 
 impl Targets<'_> {
-    /// The targets of `views`. A mosaic shows a label when one of its photos does; to the teacher, with the
-    /// probability that not all of them lack it.
+    /// The targets of `views`. A mosaic shows a label when one of its photos does; to a teacher that saw only
+    /// the photos, with the probability that not all of them lack it.
     pub fn batch(&self, views: &[View], device: &Device) -> Batch {
         let labels = self.teacher[0].len();
         let shape = [views.len(), labels];
@@ -63,6 +66,10 @@ impl Targets<'_> {
     }
 
     fn teacher_logit(&self, view: &View, label: usize) -> f32 {
+        if let (Some(logits), 1..) = (&self.teacher_of_views, view.number) {
+            let record = (view.number - 1) * self.photos.len() + view.photos[0];
+            return logits[record * self.teacher[0].len() + label];
+        }
         if let [only] = view.photos[..] {
             return self.teacher[only][label];
         }

@@ -27,7 +27,9 @@ pub struct Augmentation {
 /// What a view shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
-    /// Indices of one photo, or of the four of a mosaic.
+    /// Its number among the views of its photo, from 0.
+    pub number: usize,
+    /// Indices of its photo, and in a mosaic of the three others.
     pub photos: Vec<usize>,
     seed: Option<[u8; 32]>,
 }
@@ -36,6 +38,7 @@ pub struct View {
 pub fn view(settings: &Augmentation, seed: u64, index: usize, number: usize, count: usize) -> View {
     if number == 0 {
         return View {
+            number,
             photos: vec![index],
             seed: None,
         };
@@ -50,24 +53,25 @@ pub fn view(settings: &Augmentation, seed: u64, index: usize, number: usize, cou
         photos.extend((0..3).map(|_| random.random_range(0..count)));
     }
     View {
+        number,
         photos,
         seed: Some(random.random()),
     }
 }
 
 impl View {
-    /// Draws the view at the size of `preprocessing`; `paths` are those of all photos.
+    /// Draws the view at the size of `preprocessing`; `path` tells where the photo of an index is.
     ///
     /// # Errors
     /// When a photo can't be read.
-    pub fn draw(
+    pub fn draw<'p>(
         &self,
-        paths: &[impl AsRef<Path>],
+        path: impl Fn(usize) -> &'p Path,
         settings: &Augmentation,
         preprocessing: &Preprocessing,
     ) -> Result<RgbImage> {
         let open = |index: usize| {
-            let path = paths[index].as_ref();
+            let path = path(index);
             photo::open(path).with_context(|| path.display().to_string())
         };
         let Some(seed) = self.seed else {
