@@ -10,6 +10,7 @@ pub mod export;
 pub mod import;
 pub mod metrics;
 pub mod model_file;
+pub mod mosaics;
 pub mod progress;
 pub mod quantize;
 pub mod teacher;

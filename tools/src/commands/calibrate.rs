@@ -12,6 +12,7 @@ use super::print_line;
 use crate::data::{DataSource, Photo, assumed_truth};
 use crate::evaluate::{report, score};
 use crate::model_file::change_metadata;
+use crate::mosaics::score_mosaics;
 use crate::teacher::SoftLabels;
 use crate::thresholds::{ThresholdSettings, calibrate_thresholds};
 
@@ -32,6 +33,10 @@ pub struct Calibrate {
     /// folder of soft labels, as `label` writes them
     #[argh(option)]
     soft_labels: PathBuf,
+    /// the teacher that made them: calibrate on a mosaic of every photo too, whose labels are its word. Photos
+    /// of one thing alone make thresholds too high for scenes of several
+    #[argh(option)]
+    teacher: Option<PathBuf>,
 }
 
 impl Calibrate {
@@ -39,10 +44,17 @@ impl Calibrate {
     pub fn run(self) -> Result<()> {
         let model = Model::open(&self.model).with_context(|| self.model.display().to_string())?;
         let labels = &model.metadata().labels;
-        let photos = self.photos(labels)?;
-        let scored = score(&model, &photos);
+        let soft_labels = SoftLabels::read(&self.soft_labels)?;
+        let photos = self.photos(labels, &soft_labels)?;
+        let mut scored = score(&model, &photos);
         for skipped in &scored.skipped {
             eprintln!("skipped: {skipped}");
+        }
+        if let Some(teacher) = &self.teacher {
+            let teacher = soft_labels.open_teacher(teacher)?;
+            let mosaics = score_mosaics(&model, &teacher, &photos)?;
+            scored.probabilities.extend(mosaics.probabilities);
+            scored.truths.extend(mosaics.truths);
         }
         let settings = ThresholdSettings::default();
         let thresholds = calibrate_thresholds(&scored.probabilities, &scored.truths, settings);
@@ -52,11 +64,10 @@ impl Calibrate {
     }
 
     /// The photos that are named, with a truth for each of `labels`.
-    fn photos(&self, labels: &[String]) -> Result<Vec<Photo>> {
+    fn photos(&self, labels: &[String], soft_labels: &SoftLabels) -> Result<Vec<Photo>> {
         let names = fs::read_to_string(&self.names)
             .with_context(|| format!("{}: can't be read", self.names.display()))?;
         let names: HashSet<&str> = names.lines().collect();
-        let soft_labels = SoftLabels::read(&self.soft_labels)?;
         ensure!(
             soft_labels.teacher.labels == labels,
             "{}: the soft labels are not those of the model's labels",

@@ -16,7 +16,7 @@ use graphtag_models::{Network, Operation, labels};
 use serde_json::json;
 
 use crate::data::{self, DataSource, Photo};
-use crate::teacher::{Description, SoftLabels, Teacher};
+use crate::teacher::SoftLabels;
 use crate::training::activations::{Activations, Part};
 use crate::training::parameters::Parameters;
 use crate::training::recipe::Recipe;
@@ -111,7 +111,10 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
         1,
     )?;
     if recipe.teach_views {
-        let teacher = open_teacher(inputs, &soft_labels)?;
+        let path = inputs.teacher.as_ref().context(
+            "the recipe says teach_views, for which the teacher is needed; give it with --teacher FILE",
+        )?;
+        let teacher = soft_labels.open_teacher(path)?;
         let logits = views_of(&split.training).teacher_logits(
             &out.join("teacher-of-views.f16"),
             &views_key,
@@ -231,28 +234,6 @@ fn load_photos(inputs: &Inputs, names: &[String], soft_labels: &SoftLabels) -> R
         split.validation.len()
     );
     Ok(split)
-}
-
-/// Opens the teacher that made `soft_labels`.
-fn open_teacher(inputs: &Inputs, soft_labels: &SoftLabels) -> Result<Teacher> {
-    let path = inputs.teacher.as_ref().context(
-        "the recipe says teach_views, for which the teacher is needed; give it with --teacher FILE",
-    )?;
-    let Description {
-        labels,
-        output,
-        preprocessing,
-        sha256,
-        ..
-    } = soft_labels.teacher.clone();
-    let teacher = Teacher::open(path, labels, output, |_, _| preprocessing)?;
-    ensure!(
-        teacher.description().sha256 == sha256,
-        "{}: not the teacher of {}",
-        path.display(),
-        inputs.soft_labels.display()
-    );
-    Ok(teacher)
 }
 
 fn targets<'a>(photos: &'a [Photo], soft_labels: &'a SoftLabels) -> Targets<'a> {

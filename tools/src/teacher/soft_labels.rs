@@ -17,7 +17,7 @@ use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::Type;
 
-use super::Description;
+use super::{Description, Teacher};
 
 /// The columns before those of the labels.
 const PHOTO_COLUMNS: [&str; 2] = ["photo", "sha256"];
@@ -84,6 +84,27 @@ impl SoftLabels {
             teacher: provenance.teacher,
             by_photo,
         })
+    }
+
+    /// Opens the teacher that made these, at `path`.
+    ///
+    /// # Errors
+    /// When it can't be used or is another one.
+    pub fn open_teacher(&self, path: &Path) -> Result<Teacher> {
+        let Description {
+            labels,
+            output,
+            preprocessing,
+            sha256,
+            ..
+        } = self.teacher.clone();
+        let teacher = Teacher::open(path, labels, output, |_, _| preprocessing)?;
+        ensure!(
+            teacher.description().sha256 == sha256,
+            "{}: not the teacher that made the soft labels",
+            path.display()
+        );
+        Ok(teacher)
     }
 }
 

@@ -117,3 +117,41 @@ impl Targets<'_> {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::parameters::values;
+    use super::*;
+
+    #[test]
+    fn a_view_bears_the_teachers_own_word_on_it() {
+        let photo = |truth: Truth| Photo {
+            name: String::new(),
+            path: "".into(),
+            truth: vec![truth, Truth::Unknown],
+        };
+        let photos = [photo(Truth::Positive), photo(Truth::Negative)];
+        let view = |number, photos: &[usize]| View {
+            number,
+            photos: photos.to_vec(),
+            seed: None,
+        };
+        let views = [view(0, &[1]), view(1, &[0]), view(2, &[1, 0])];
+        let mut targets = Targets {
+            photos: &photos,
+            teacher: vec![&[0.0, 1.0], &[0.0, -1.0]],
+            teacher_of_views: None,
+        };
+        let teacher = |targets: &Targets| values(targets.batch(&views, &Device::flex()).teacher);
+        let of_photos = teacher(&targets);
+        assert_eq!(of_photos[..4], [0.0, -1.0, 0.0, 1.0]);
+        // Two even chances: the probability of at least one is 3/4, its logit ln 3.
+        assert!((of_photos[4] - 3f32.ln()).abs() < 1e-6, "{of_photos:?}");
+
+        targets.teacher_of_views = Some(vec![2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
+        assert_eq!(teacher(&targets), [0.0, -1.0, 2.0, 3.0, 8.0, 9.0]);
+        let batch = targets.batch(&views, &Device::flex());
+        assert_eq!(values(batch.truth.present), [0.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
+        assert_eq!(values(batch.truth.known), [1.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
+    }
+}

@@ -31,7 +31,7 @@ pub struct View {
     pub number: usize,
     /// Indices of its photo, and in a mosaic of the three others.
     pub photos: Vec<usize>,
-    seed: Option<[u8; 32]>,
+    pub(super) seed: Option<[u8; 32]>,
 }
 
 /// View `number` of photo `index` of `count`. View 0 is the photo itself, not changed in any way.
