@@ -1,6 +1,8 @@
 //! How a graphtag model runs on photos: [`photo`] decodes, [`preprocess`] makes the input tensor,
 //! [`network`] runs it through tract, [`Model`] puts them together, and [`tags`] decides.
 
+pub mod engine;
+pub mod kernels;
 pub mod labels;
 mod model;
 pub mod network;

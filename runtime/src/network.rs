@@ -18,6 +18,7 @@ use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
+use crate::engine::{self, Fusion};
 use crate::labels::LabelsError;
 
 pub use cost::{NodeCost, costs};
@@ -128,6 +129,16 @@ pub enum OutputKind {
     Logits,
 }
 
+/// What runs the quantised parts of a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// The int8 engine of this crate, see [`crate::engine`].
+    #[default]
+    Graphtag,
+    /// tract alone.
+    Tract,
+}
+
 /// A tract plan for one photo: input f32 \[1, 3, height, width\], output f32 \[1, K\].
 ///
 /// It may be shared between threads; each call of [`Network::run`] has buffers of its own.
@@ -137,6 +148,7 @@ pub struct Network {
     outputs: usize,
     output_kind: OutputKind,
     properties: BTreeMap<String, String>,
+    fusion: Fusion,
     executor: Executor,
 }
 
@@ -155,19 +167,34 @@ impl Network {
     /// When it is not a classifier of one f32 input \[N, 3, height, width\] and one output \[N, K\], or
     /// tract can't run it. Sizes are checked before memory is taken for them.
     pub fn from_bytes(onnx: &[u8]) -> Result<Self, ModelError> {
+        Self::from_bytes_for(onnx, Engine::Graphtag)
+    }
+
+    /// As [`Network::from_bytes`], for an engine.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_bytes_for(onnx: &[u8], engine: Engine) -> Result<Self, ModelError> {
         let proto = ModelProto::decode(onnx).map_err(|_| ModelError::NotOnnx)?;
         let signature = check::signature(&proto)?;
         guarded(|| check::typed(&proto, signature.input_shape))
             .unwrap_or_else(|panic| Err(ModelError::Graph(panic)))
-            .and_then(|model| Self::from_typed(model, signature, &proto))
+            .and_then(|model| Self::from_typed(model, signature, &proto, engine))
     }
 
     fn from_typed(
-        model: TypedModel,
+        mut model: TypedModel,
         signature: check::Signature,
         proto: &ModelProto,
+        engine: Engine,
     ) -> Result<Self, ModelError> {
         let outputs = check::outputs(&model)?;
+        let fusion = match engine {
+            Engine::Tract => Fusion::default(),
+            Engine::Graphtag => guarded(|| engine::fuse(&mut model))
+                .and_then(|fusion| fusion)
+                .map_err(ModelError::Graph)?,
+        };
         let plan = guarded(|| model.into_optimized()?.into_runnable())
             .and_then(|plan| plan.map_err(one_line))
             .map_err(ModelError::Graph)?;
@@ -177,6 +204,7 @@ impl Network {
             outputs,
             output_kind: signature.output_kind,
             properties: metadata_properties(proto),
+            fusion,
             executor: Executor::SingleThread,
         })
     }
@@ -214,6 +242,11 @@ impl Network {
     /// The file's `metadata_props`.
     pub fn properties(&self) -> &BTreeMap<String, String> {
         &self.properties
+    }
+
+    /// What runs in the int8 engine, and what does not.
+    pub fn fusion(&self) -> &Fusion {
+        &self.fusion
     }
 
     /// The K raw outputs for one photo's values, \[3, height, width\].

@@ -1,0 +1,51 @@
+//! What the processor can do.
+
+/// The instruction sets that there are kernels for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstructionSet {
+    /// Plain Rust on any processor: the definition of all others.
+    Scalar,
+    /// x86-64 with AVX2.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// x86-64 with AVX-512 F, BW and VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+}
+
+impl InstructionSet {
+    /// Those that this processor has, the fastest last.
+    pub fn available() -> Vec<InstructionSet> {
+        #[allow(unused_mut)]
+        let mut available = vec![InstructionSet::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") {
+                available.push(InstructionSet::Avx2);
+            }
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vnni")
+            {
+                available.push(InstructionSet::Avx512Vnni);
+            }
+        }
+        available
+    }
+
+    /// The fastest that this processor has.
+    pub fn detect() -> InstructionSet {
+        Self::available().pop().unwrap_or(InstructionSet::Scalar)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            InstructionSet::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512Vnni => "avx512-vnni",
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Integer kernels of the int8 engine.
+//!
+//! Feature maps are NHWC int8, channels padded to a multiple of [`LANES`]; what stands in the padding is
+//! arbitrary and counts nothing. [`scalar`] is the definition: the kernels of every other instruction set
+//! give the same bytes.
+
+mod convolution;
+mod depthwise;
+mod geometry;
+mod instruction_set;
+mod pointwise;
+mod requantize;
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub use convolution::Convolution;
+pub use depthwise::Depthwise;
+pub use geometry::{LANES, Map, Window};
+pub use instruction_set::InstructionSet;
+pub use pointwise::{Residual, add_maps, channel_sums, dequantize, quantize_image};
+pub use requantize::Requantization;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! What is done value by value, and sums over a map.
+
+use super::geometry::{LANES, Map};
+
+/// A residual addition after a convolution: both summands dequantised, added and quantised again, as
+/// `DequantizeLinear`, `Add` and `QuantizeLinear` do it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Residual {
+    /// Scale of the convolution's own output.
+    pub scale: f32,
+    /// Scale of the other summand.
+    pub other_scale: f32,
+    /// Zero point of the other summand.
+    pub other_zero_point: i8,
+    /// Scale of the sum.
+    pub sum_scale: f32,
+    /// Zero point of the sum.
+    pub sum_zero_point: i8,
+}
+
+impl Residual {
+    /// The sum of `value`, whose zero point is `zero_point`, and `other`.
+    #[inline]
+    pub fn apply(&self, value: i8, zero_point: i8, other: i8) -> i8 {
+        let value = (f32::from(value) - f32::from(zero_point)) * self.scale;
+        let other = (f32::from(other) - f32::from(self.other_zero_point)) * self.other_scale;
+        quantize(value + other, self.sum_scale, self.sum_zero_point)
+    }
+}
+
+/// `QuantizeLinear`: divided, rounded to the nearest even, offset, saturated.
+#[inline]
+pub(super) fn quantize(value: f32, scale: f32, zero_point: i8) -> i8 {
+    let zero_point = f32::from(zero_point);
+    let quantized = (value / scale).round_ties_even();
+    (quantized.max(-128.0 - zero_point).min(127.0 - zero_point) + zero_point) as i8
+}
+
+/// Quantises an image, \[channel, height, width\] of f32, into a map of `shape`.
+///
+/// # Panics
+/// When a slice is shorter than the shape calls for.
+pub fn quantize_image(image: &[f32], shape: Map, scale: f32, zero_point: i8, output: &mut [i8]) {
+    let pixels = shape.height * shape.width;
+    for (channel, plane) in image.chunks_exact(pixels).take(shape.channels).enumerate() {
+        let values = output[channel..].iter_mut().step_by(shape.pixel);
+        for (output, &value) in values.zip(plane) {
+            *output = quantize(value, scale, zero_point);
+        }
+    }
+}
+
+/// The values of a map of `shape`, as f32 \[channel, height, width\].
+///
+/// # Panics
+/// When a slice is shorter than the shape calls for.
+pub fn dequantize(map: &[i8], shape: Map, scale: f32, zero_point: i8, output: &mut [f32]) {
+    for (channel, plane) in output.chunks_exact_mut(shape.pixels()).enumerate() {
+        let values = map[channel..shape.bytes()].iter().step_by(shape.pixel);
+        for (output, &value) in plane.iter_mut().zip(values) {
+            *output = (f32::from(value) - f32::from(zero_point)) * scale;
+        }
+    }
+}
+
+/// Adds `others` to `values`, whose zero point is `zero_point`.
+pub fn add_maps(
+    addition: &Residual,
+    zero_point: i8,
+    values: &[i8],
+    others: &[i8],
+    output: &mut [i8],
+) {
+    for ((output, &value), &other) in output.iter_mut().zip(values).zip(others) {
+        *output = addition.apply(value, zero_point, other);
+    }
+}
+
+/// Calls `sum` for every channel with the sum of all pixels of `map`.
+///
+/// # Panics
+/// When `map` is shorter than its shape calls for.
+pub fn channel_sums(map: &[i8], shape: Map, mut sum: impl FnMut(usize, i32)) {
+    let map = &map[..shape.bytes()];
+    for start in (0..shape.channels).step_by(LANES) {
+        let mut sums = [0; LANES];
+        for pixel in map.chunks_exact(shape.pixel) {
+            for (sum, &value) in sums.iter_mut().zip(&pixel[start..]) {
+                *sum += i32::from(value);
+            }
+        }
+        let channels = (start..shape.channels).zip(sums);
+        channels.for_each(|(channel, total)| sum(channel, total));
+    }
+}

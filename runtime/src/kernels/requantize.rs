@@ -1,0 +1,30 @@
+//! From 32-bit sums back to int8.
+
+/// How the sums of a convolution become int8 outputs, channel by channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Requantization {
+    /// Input scale times weight scale, divided by output scale; one per channel, padded with zeros to whole
+    /// vectors.
+    pub multipliers: Vec<f32>,
+    /// The int8 that stands for zero.
+    pub zero_point: i8,
+    /// The smallest output, for a fused clamp; -128 without.
+    pub low: i8,
+    /// The largest output, for a fused clamp; 127 without.
+    pub high: i8,
+}
+
+impl Requantization {
+    /// The bounds of an output before its zero point is added.
+    pub fn bounds(&self) -> [f32; 2] {
+        [self.low, self.high].map(|bound| f32::from(bound) - f32::from(self.zero_point))
+    }
+
+    /// The output of a sum: multiplied as f32, clamped, rounded to the nearest even, offset.
+    #[inline]
+    pub fn apply(&self, channel: usize, sum: i32) -> i8 {
+        let [low, high] = self.bounds();
+        let value = (sum as f32 * self.multipliers[channel]).max(low).min(high);
+        (value.round_ties_even() as i32 + i32::from(self.zero_point)) as i8
+    }
+}

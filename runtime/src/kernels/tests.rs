@@ -1,0 +1,272 @@
+use proptest::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+
+/// A random convolution: its shapes, and a seed for its numbers.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    sides: [usize; 2],
+    channels: [usize; 2],
+    window: Window,
+    /// Padding after the map, beside that before it in `window`.
+    after: [usize; 2],
+    input_zero_point: i8,
+    output_zero_point: i8,
+    clamp: [i8; 2],
+    seed: u64,
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let pair = |range: std::ops::RangeInclusive<usize>| [range.clone(), range];
+    let window = (pair(1..=5), pair(1..=3), pair(1..=2), pair(0..=3));
+    let numbers = (any::<i8>(), any::<i8>(), any::<[i8; 2]>(), any::<u64>());
+    (pair(1..=17), pair(1..=40), window, pair(0..=3), numbers).prop_filter_map(
+        "the window does not fit",
+        |(sides, channels, (kernel, stride, dilation, padding), after, numbers)| {
+            let (input_zero_point, output_zero_point, mut clamp, seed) = numbers;
+            clamp.sort();
+            let case = Case {
+                sides,
+                channels,
+                window: Window {
+                    kernel,
+                    stride,
+                    dilation,
+                    padding,
+                },
+                after,
+                input_zero_point,
+                output_zero_point,
+                clamp: if seed % 2 == 0 { clamp } else { [-128, 127] },
+                seed,
+            };
+            (0..2)
+                .all(|axis| case.output_side(axis).is_some())
+                .then_some(case)
+        },
+    )
+}
+
+impl Case {
+    fn output_side(&self, axis: usize) -> Option<usize> {
+        let Window {
+            kernel,
+            stride,
+            dilation,
+            padding,
+        } = self.window;
+        let covered = (kernel[axis] - 1) * dilation[axis] + 1;
+        let whole = self.sides[axis] + padding[axis] + self.after[axis];
+        Some(whole.checked_sub(covered)? / stride[axis] + 1)
+    }
+
+    fn output_sides(&self) -> [usize; 2] {
+        [0, 1].map(|axis| self.output_side(axis).unwrap())
+    }
+
+    fn random(&self) -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(self.seed)
+    }
+
+    fn requantization(&self, output: Map, random: &mut ChaCha8Rng) -> Requantization {
+        // Sums are of the order of 128 * 128 * the square root of the number of products: some saturate.
+        let mut multipliers = vec![0.0; output.pixel];
+        for multiplier in &mut multipliers[..output.channels] {
+            *multiplier = 2f32.powf(random.random_range(-14.0..-6.0));
+        }
+        let [low, high] = self.clamp;
+        Requantization {
+            multipliers,
+            zero_point: self.output_zero_point,
+            low,
+            high,
+        }
+    }
+}
+
+fn bytes(count: usize, random: &mut ChaCha8Rng) -> Vec<i8> {
+    (0..count).map(|_| random.random()).collect()
+}
+
+fn biases(count: usize, random: &mut ChaCha8Rng) -> Vec<i32> {
+    (0..count)
+        .map(|_| random.random_range(-40_000..40_000))
+        .collect()
+}
+
+/// `QLinearConv` as ONNX defines it, of one group or as many as channels, in i64 and f64: the value before
+/// rounding, without its zero point.
+fn reference(
+    case: &Case,
+    [input, output]: [Map; 2],
+    values: &[i8],
+    weights: &[i8],
+    bias: i32,
+    multiplier: f32,
+    [row, column, channel]: [usize; 3],
+    depthwise: bool,
+) -> f64 {
+    let Window {
+        kernel,
+        stride,
+        dilation,
+        padding,
+    } = case.window;
+    let per_group = if depthwise { 1 } else { input.channels };
+    let mut sum = i64::from(bias);
+    for y in 0..kernel[0] {
+        for x in 0..kernel[1] {
+            let row = (row * stride[0] + y * dilation[0]).wrapping_sub(padding[0]);
+            let column = (column * stride[1] + x * dilation[1]).wrapping_sub(padding[1]);
+            if row >= input.height || column >= input.width {
+                continue;
+            }
+            for from in 0..per_group {
+                let weight =
+                    weights[((channel * per_group + from) * kernel[0] + y) * kernel[1] + x];
+                let from = if depthwise { channel } else { from };
+                let value = values[(row * input.width + column) * input.pixel + from];
+                let centred = i64::from(value) - i64::from(case.input_zero_point);
+                sum += i64::from(weight) * centred;
+            }
+        }
+    }
+    assert!(output.channels > channel);
+    sum as f64 * f64::from(multiplier)
+}
+
+/// Whether `found` is `value` rounded, offset and clamped, up to what an f32 can't tell.
+fn rounds_to(case: &Case, value: f64, found: i8) -> bool {
+    let [low, high] = case.clamp.map(f64::from);
+    let exact = (value + f64::from(case.output_zero_point)).clamp(low, high);
+    (exact - f64::from(found)).abs() <= 0.5 + value.abs() * 1e-6
+}
+
+/// Computes `count` rows or pixels in two parts, so that parts that don't begin at zero are seen as well.
+fn in_parts(output: Map, count: usize, run: impl Fn(&mut [i8], std::ops::Range<usize>)) -> Vec<i8> {
+    let mut result = vec![0; output.bytes()];
+    let middle = count / 2;
+    let (upper, lower) = result.split_at_mut(middle * (output.bytes() / count));
+    run(upper, 0..middle);
+    run(lower, middle..count);
+    result
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn convolution_is_that_of_onnx_on_every_instruction_set(case in case(), image: bool, residual: bool) {
+        let mut random = case.random();
+        let [from, to] = case.channels;
+        let input = if image { Map::image(case.sides, from) } else { Map::new(case.sides, from) };
+        let output = Map::new(case.output_sides(), to);
+        let values = bytes(input.bytes(), &mut random);
+        let weights = bytes(to * from * case.window.taps(), &mut random);
+        let bias = biases(to, &mut random);
+        let requantization = case.requantization(output, &mut random);
+        let multipliers = requantization.multipliers.clone();
+        let mut task = Convolution::new(
+            [input, output], case.window, &weights, &bias, case.input_zero_point, requantization,
+        );
+        let others = bytes(output.bytes(), &mut random);
+        let run = |task: &Convolution, set| in_parts(output, output.pixels(), |part, range| {
+            task.run(set, &values, &others, part, range);
+        });
+        let plain = run(&task, InstructionSet::Scalar);
+        for (position, pixel) in plain.chunks_exact(output.pixel).enumerate() {
+            let place = [position / output.width, position % output.width];
+            for channel in 0..to {
+                let exact = reference(
+                    &case, [input, output], &values, &weights, bias[channel], multipliers[channel],
+                    [place[0], place[1], channel], false,
+                );
+                prop_assert!(rounds_to(&case, exact, pixel[channel]), "{exact} as {}", pixel[channel]);
+            }
+        }
+        let mut expected = plain.clone();
+        if residual {
+            let addition = Residual {
+                scale: 0.11,
+                other_scale: 0.07,
+                other_zero_point: random.random(),
+                sum_scale: 0.13,
+                sum_zero_point: random.random(),
+            };
+            task.residual = Some(addition);
+            for (value, &other) in expected.iter_mut().zip(&others) {
+                *value = addition.apply(*value, case.output_zero_point, other);
+            }
+        }
+        for set in InstructionSet::available() {
+            prop_assert!(run(&task, set) == expected, "{}", set.name());
+        }
+    }
+
+    #[test]
+    fn depthwise_convolution_is_that_of_onnx_on_every_instruction_set(case in case(), usual: bool) {
+        let mut case = case;
+        if usual {
+            // The windows that there are special kernels for.
+            case.window.kernel = [case.window.kernel[0], 3 + 2 * (case.seed as usize % 2)];
+            case.window.stride[1] = 1 + case.window.stride[1] % 2;
+            case.window.dilation[1] = 1;
+        }
+        prop_assume!((0..2).all(|axis| case.output_side(axis).is_some()));
+        let mut random = case.random();
+        let channels = case.channels[0];
+        let input = Map::new(case.sides, channels);
+        let output = Map::new(case.output_sides(), channels);
+        let values = bytes(input.bytes(), &mut random);
+        let weights = bytes(channels * case.window.taps(), &mut random);
+        let bias = biases(channels, &mut random);
+        let requantization = case.requantization(output, &mut random);
+        let multipliers = requantization.multipliers.clone();
+        let task = Depthwise::new(
+            [input, output], case.window, &weights, &bias, case.input_zero_point, requantization,
+        );
+        let run = |set| in_parts(output, output.height, |part, rows| {
+            task.run(set, &values, part, rows);
+        });
+        let expected = run(InstructionSet::Scalar);
+        for (position, pixel) in expected.chunks_exact(output.pixel).enumerate() {
+            let place = [position / output.width, position % output.width];
+            for channel in 0..channels {
+                let exact = reference(
+                    &case, [input, output], &values, &weights, bias[channel], multipliers[channel],
+                    [place[0], place[1], channel], true,
+                );
+                prop_assert!(rounds_to(&case, exact, pixel[channel]), "{exact} as {}", pixel[channel]);
+            }
+        }
+        for set in InstructionSet::available() {
+            prop_assert!(run(set) == expected, "{}", set.name());
+        }
+    }
+}
+
+#[test]
+fn images_are_quantised_as_onnx_does() {
+    let shape = Map::image([1, 2], 3);
+    let image = [0.25, -0.75, 0.3, 1e9, -1e9, 0.0];
+    let mut output = [99; 8];
+    quantize_image(&image, shape, 0.5, -3, &mut output);
+    // 0.5 and -1.5 round to even; what is too large saturates; the padding is left alone.
+    assert_eq!(output, [-3, -2, -128, 99, -5, 127, -3, 99]);
+}
+
+#[test]
+fn channel_sums_leave_out_nothing() {
+    let shape = Map::new([2, 3], 18);
+    let map: Vec<i8> = (0..shape.bytes())
+        .map(|index| (index % shape.pixel) as i8 - 9)
+        .collect();
+    let mut sums = vec![];
+    channel_sums(&map, shape, |channel, sum| sums.push((channel, sum)));
+    let expected: Vec<_> = (0..18)
+        .map(|channel| (channel, 6 * (channel as i32 - 9)))
+        .collect();
+    assert_eq!(sums, expected);
+}
