@@ -4,19 +4,22 @@ mod example;
 mod reference;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 
 use example::{quantize, tiny};
 use graphtag_models::quantization::{fused_relu6, int8_layers};
-use graphtag_models::{Network, Operation, Quantization, fold, onnx};
+use graphtag_models::{Operation, Quantization, fold, onnx};
+use graphtag_runtime::Network;
+use prost::Message;
 use reference::Stored;
+use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
 const HEADS: [&str; 4] = ["linear", "linear-angular", "graph-gcn", "graph-gat"];
 
 /// The probabilities that the runtime computes for one image.
 fn probabilities(file: &[u8], image: &[f32]) -> Vec<f64> {
-    let network =
-        graphtag_runtime::network::Network::from_bytes(file).expect("the runtime takes the file");
+    let network = Network::from_bytes(file).expect("the runtime takes the file");
     let probabilities = network.run(image).unwrap();
     probabilities.into_iter().map(f64::from).collect()
 }
@@ -85,14 +88,14 @@ fn every_int8_layer_is_within_a_step_of_its_definition() {
 }
 
 #[test]
-fn what_follows_the_int8_layers_is_computed_in_float() {
+fn the_int8_engine_computes_what_the_operators_define() {
     for (seed, head) in HEADS.iter().enumerate() {
         let example = tiny(head.parse().unwrap(), 20 + seed as u64);
         let (network, weights) = fold(&example.network, &example.weights).unwrap();
         let quantization = quantize(&network, &weights, &example.image);
         let file = onnx::quantized(&network, &weights, &quantization, &example.metadata).unwrap();
 
-        let stored = stored_values(&file, &network, &quantization, &example.image);
+        let stored = defined_values(&network, &quantization, &example.image);
         let (last, map) = stored.last_key_value().unwrap();
         let mut values = BTreeMap::from([(*last, map.real())]);
         for index in last + 1..network.layers.len() {
@@ -104,16 +107,80 @@ fn what_follows_the_int8_layers_is_computed_in_float() {
             let value = reference::layer(&network, &weights, index, &inputs);
             values.insert(index, value);
         }
-        let actual = probabilities(&file, &example.image);
+        let runtime = Network::from_bytes(&file).unwrap();
+        let convolutions = quantization.convolutions.keys();
+        let unfused: Vec<_> = convolutions
+            .filter(|name| !runtime.fusion().fused.contains(name))
+            .collect();
+        assert!(unfused.is_empty(), "{unfused:?}");
+        let actual = runtime.run(&example.image).unwrap();
+        let on_three_threads = runtime.with_threads(NonZeroUsize::new(3).unwrap()).unwrap();
+        assert_eq!(on_three_threads.run(&example.image).unwrap(), actual);
+        let actual: Vec<f64> = actual.into_iter().map(f64::from).collect();
         let difference = largest_difference(&actual, &values[&network.output()]);
         assert!(difference < 1e-5, "{head}: {difference}");
     }
 }
 
+#[test]
+fn a_model_with_an_impossible_quantisation_is_refused() {
+    let example = tiny("linear".parse().unwrap(), 31);
+    let (network, weights) = fold(&example.network, &example.weights).unwrap();
+    let quantization = quantize(&network, &weights, &example.image);
+    let file = onnx::quantized(&network, &weights, &quantization, &example.metadata).unwrap();
+    let refusal = |constant: &str, value: f32| {
+        let mut model = ModelProto::decode(&file[..]).unwrap();
+        let constants = &mut model.graph.as_mut().unwrap().initializer;
+        let constant = constants.iter_mut().find(|tensor| tensor.name == constant);
+        let constant = constant.unwrap();
+        let elements = constant.dims.iter().product::<i64>() as usize;
+        constant.raw_data = value.to_le_bytes().repeat(elements);
+        constant.float_data.clear();
+        let refused = Network::from_bytes(&model.encode_to_vec()).err().unwrap();
+        refused.to_string()
+    };
+    for scale in [0.0, -0.5, f32::NAN, f32::INFINITY, 1e-40] {
+        for name in ["stem.convolution.weight_scale", "image.output_scale"] {
+            let message = refusal(name, scale);
+            assert!(message.contains("is not a positive number"), "{name} {scale}: {message}");
+            assert!(message.contains("node \""), "{message}");
+        }
+    }
+}
+
+/// The int8 output that the operators define for every layer that has one, by the layer's index.
+fn defined_values(
+    network: &graphtag_models::Network,
+    quantization: &Quantization,
+    image: &[f32],
+) -> BTreeMap<usize, Stored> {
+    let mut stored: BTreeMap<usize, Stored> = BTreeMap::new();
+    for (index, layer) in network.layers.iter().enumerate() {
+        let convolution = quantization.convolutions.get(&layer.name);
+        let output = match layer.operation {
+            Operation::Image => index,
+            Operation::Convolution(_) => fused_relu6(network, index).unwrap_or(index),
+            Operation::Add => index,
+            _ => continue,
+        };
+        let parameters = quantization.activations[&network.layers[output].name];
+        let values = if index == 0 {
+            let quantize = |value: f32| (value / parameters.scale).round_ties_even();
+            let offset = f32::from(parameters.zero_point);
+            image.iter().map(|&value| (quantize(value) + offset) as i8).collect()
+        } else {
+            let inputs: Vec<&Stored> = layer.inputs.iter().map(|input| &stored[input]).collect();
+            reference::int8_layer(network, index, convolution, &inputs, parameters)
+        };
+        stored.insert(output, Stored { values, parameters });
+    }
+    stored
+}
+
 /// The int8 output of every layer that has one, by the layer's index.
 fn stored_values(
     file: &[u8],
-    network: &Network,
+    network: &graphtag_models::Network,
     quantization: &Quantization,
     image: &[f32],
 ) -> BTreeMap<usize, Stored> {
@@ -141,7 +208,7 @@ fn stored_values(
 }
 
 /// The node that makes the int8 output of layer `index`.
-fn int8_node(network: &Network, index: usize) -> String {
+fn int8_node(network: &graphtag_models::Network, index: usize) -> String {
     let layer = &network.layers[index];
     match layer.operation {
         Operation::Activation(_) => network.layers[layer.inputs[0]].name.clone(),
