@@ -1,5 +1,6 @@
 //! What `graphtag` can do, one module per command.
 
+mod bench;
 mod inspect;
 mod models;
 mod tag;
@@ -23,6 +24,8 @@ pub enum Command {
     Tag(tag::Tag),
     /// Describes a model.
     Inspect(inspect::Inspect),
+    /// Measures what a model costs.
+    Bench(bench::Bench),
     /// Lists the embedded models.
     Models(models::Models),
 }
@@ -35,6 +38,7 @@ pub fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Tag(options) => tag::run(&options),
         Command::Inspect(options) => inspect::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Models(options) => models::run(&options),
     }
 }

@@ -4,7 +4,7 @@
 pub mod engine;
 pub mod kernels;
 pub mod labels;
-mod model;
+pub mod model;
 pub mod network;
 pub mod photo;
 pub mod preprocess;

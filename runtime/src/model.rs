@@ -144,22 +144,39 @@ impl Model {
     }
 }
 
-fn foreign_metadata(path: &Path, network: &Network, labels: Vec<String>) -> Metadata {
+/// How photos become the input of `network`: as its metadata says, or for a foreign model as
+/// [`Model::foreign`] does.
+///
+/// # Errors
+/// When there is metadata, but malformed.
+pub fn preprocessing(network: &Network) -> Result<Preprocessing, ModelError> {
+    let metadata = Metadata::from_properties(network.properties())?;
+    Ok(metadata.map_or_else(
+        || foreign_preprocessing(network),
+        |metadata| metadata.preprocessing,
+    ))
+}
+
+fn foreign_preprocessing(network: &Network) -> Preprocessing {
     let [_, _, height, width] = network.input_shape();
+    Preprocessing {
+        height,
+        width,
+        resize: Resize::Stretch,
+        filter: Filter::Bilinear,
+        mean: IMAGENET_MEAN,
+        scale: IMAGENET_DEVIATION.map(|deviation| 1.0 / deviation),
+        color: ColorOrder::Rgb,
+    }
+}
+
+fn foreign_metadata(path: &Path, network: &Network, labels: Vec<String>) -> Metadata {
     let name = path.file_stem().unwrap_or(path.as_os_str());
     Metadata {
         name: name.to_string_lossy().into_owned(),
         thresholds: vec![FOREIGN_THRESHOLD; labels.len()],
         labels,
-        preprocessing: Preprocessing {
-            height,
-            width,
-            resize: Resize::Stretch,
-            filter: Filter::Bilinear,
-            mean: IMAGENET_MEAN,
-            scale: IMAGENET_DEVIATION.map(|deviation| 1.0 / deviation),
-            color: ColorOrder::Rgb,
-        },
+        preprocessing: foreign_preprocessing(network),
         architecture: None,
         provenance: Provenance::default(),
         accuracy: Vec::new(),

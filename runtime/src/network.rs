@@ -18,7 +18,7 @@ use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
-use crate::engine::{self, Fusion};
+use crate::engine::{self, Fusion, Program, StepTime};
 use crate::labels::LabelsError;
 
 pub use cost::{NodeCost, costs};
@@ -149,6 +149,7 @@ pub struct Network {
     output_kind: OutputKind,
     properties: BTreeMap<String, String>,
     fusion: Fusion,
+    programs: Vec<Arc<Program>>,
     executor: Executor,
 }
 
@@ -189,10 +190,10 @@ impl Network {
         engine: Engine,
     ) -> Result<Self, ModelError> {
         let outputs = check::outputs(&model)?;
-        let fusion = match engine {
-            Engine::Tract => Fusion::default(),
+        let (fusion, programs) = match engine {
+            Engine::Tract => Default::default(),
             Engine::Graphtag => guarded(|| engine::fuse(&mut model))
-                .and_then(|fusion| fusion)
+                .and_then(|fused| fused)
                 .map_err(ModelError::Graph)?,
         };
         let plan = guarded(|| model.into_optimized()?.into_runnable())
@@ -205,6 +206,7 @@ impl Network {
             output_kind: signature.output_kind,
             properties: metadata_properties(proto),
             fusion,
+            programs,
             executor: Executor::SingleThread,
         })
     }
@@ -247,6 +249,22 @@ impl Network {
     /// What runs in the int8 engine, and what does not.
     pub fn fusion(&self) -> &Fusion {
         &self.fusion
+    }
+
+    /// Runs `runs` times and tells how long each step of the int8 engine took.
+    ///
+    /// # Errors
+    /// As [`Network::run`].
+    pub fn profile(&self, image: &[f32], runs: usize) -> Result<Vec<StepTime>, RunError> {
+        self.programs
+            .iter()
+            .for_each(|program| program.start_profile());
+        let outcome = (0..runs).try_for_each(|_| self.run(image).map(drop));
+        let programs = self.programs.iter();
+        let profile = programs
+            .flat_map(|program| program.finish_profile())
+            .collect();
+        outcome.map(|()| profile)
     }
 
     /// The K raw outputs for one photo's values, \[3, height, width\].

@@ -54,10 +54,7 @@ impl FromStr for Format {
 /// # Errors
 /// A model that can't be loaded, or output that can't be written.
 pub fn run(options: &Inspect) -> Result<Outcome> {
-    let (name, file) = match &options.model {
-        Some(model) => find(&model.0)?,
-        None => embedded(&zoo::MODELS[0]),
-    };
+    let (name, file) = find_or_default(options.model.as_ref())?;
     let report = Report::new(&name, &file).with_context(|| name.clone())?;
     let mut to = BufWriter::new(io::stdout().lock());
     match options.format {
@@ -69,6 +66,17 @@ pub fn run(options: &Inspect) -> Result<Outcome> {
     }
     to.flush()?;
     Ok(Outcome::AllWell)
+}
+
+/// Name and bytes of a model file or an embedded model; of the default model if none is named.
+///
+/// # Errors
+/// When there is no such model, or it can't be read.
+pub fn find_or_default(model: Option<&PathArgument>) -> Result<(String, Cow<'static, [u8]>)> {
+    match model {
+        Some(model) => find(&model.0),
+        None => Ok(embedded(&zoo::MODELS[0])),
+    }
 }
 
 fn embedded(model: &EmbeddedModel) -> (String, Cow<'static, [u8]>) {

@@ -10,4 +10,7 @@ mod program;
 mod regions;
 mod rewrite;
 
-pub use rewrite::{Fusion, Unfused, fuse};
+pub(crate) use program::Program;
+pub use program::StepTime;
+pub(crate) use rewrite::fuse;
+pub use rewrite::{Fusion, Unfused};

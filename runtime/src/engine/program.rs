@@ -1,7 +1,8 @@
 //! What a quantised part of a network computes, step by step, in buffers that are planned once.
 
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
@@ -11,11 +12,11 @@ use crate::kernels::{
 };
 
 /// The number of a feature map: 0 is the input, n + 1 is written by step n.
-pub(super) type MapId = usize;
+pub(crate) type MapId = usize;
 
 /// What a step computes.
 #[derive(Clone, Debug)]
-pub(super) enum Task {
+pub(crate) enum Task {
     /// A convolution, which may add another map.
     Convolution(Box<Convolution>),
     /// A depthwise convolution.
@@ -24,9 +25,21 @@ pub(super) enum Task {
     Add(Residual, i8),
 }
 
+impl Task {
+    fn macs_per_value(&self) -> u64 {
+        match self {
+            Task::Convolution(task) => (task.window.taps() * task.input.channels) as u64,
+            Task::Depthwise(task) => task.window.taps() as u64,
+            Task::Add(..) => 0,
+        }
+    }
+}
+
 /// One step.
 #[derive(Clone, Debug)]
-pub(super) struct Step {
+pub(crate) struct Step {
+    /// The name of the node that it stands for.
+    pub name: String,
     pub task: Task,
     /// The map it reads.
     pub input: MapId,
@@ -34,16 +47,27 @@ pub(super) struct Step {
     pub other: Option<MapId>,
 }
 
+/// What a step takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepTime {
+    /// The name of the node that it stands for.
+    pub name: String,
+    /// The median of its time.
+    pub median: Duration,
+    /// Its multiply-accumulates.
+    pub macs: u64,
+}
+
 /// Scale and zero point.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Quantization {
+pub(crate) struct Quantization {
     pub scale: f32,
     pub zero_point: i8,
 }
 
 /// In which form a map leaves the program, always channels first.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Exit {
+pub(crate) enum Exit {
     /// Every value as f32.
     Values(Quantization),
     /// Per channel, the sum of all pixels as f32.
@@ -52,7 +76,7 @@ pub(super) enum Exit {
 
 /// A quantised part of a network: one f32 map in, f32 maps or sums out.
 #[derive(Debug)]
-pub(super) struct Program {
+pub(crate) struct Program {
     instruction_set: InstructionSet,
     entry: Quantization,
     maps: Vec<Map>,
@@ -63,6 +87,8 @@ pub(super) struct Program {
     sizes: Vec<usize>,
     /// Sets of buffers that no run uses at the moment.
     idle: Mutex<Vec<Vec<Vec<i8>>>>,
+    /// While a profile is taken, the times of every step so far.
+    profile: Mutex<Option<Vec<Vec<Duration>>>>,
 }
 
 impl Program {
@@ -83,6 +109,7 @@ impl Program {
             buffers,
             sizes,
             idle: Mutex::default(),
+            profile: Mutex::default(),
         }
     }
 
@@ -104,8 +131,7 @@ impl Program {
 
     /// Runs on `threads` threads; `outputs` are as long as the exits' forms call for.
     pub fn run(&self, image: &[f32], outputs: &mut [&mut [f32]], threads: usize) {
-        let idle = || self.idle.lock().unwrap_or_else(|error| error.into_inner());
-        let kept = idle().pop();
+        let kept = locked(&self.idle).pop();
         let mut buffers =
             kept.unwrap_or_else(|| self.sizes.iter().map(|&size| vec![0; size]).collect());
         let Quantization { scale, zero_point } = self.entry;
@@ -117,6 +143,7 @@ impl Program {
             let map = |id: MapId| &buffers[self.buffers[id]][..];
             let [input, other] = [map(step.input), step.other.map_or(&[][..], map)];
             let shape = self.maps[index + 1];
+            let start = Instant::now();
             self.step(
                 &step.task,
                 [input, other],
@@ -124,6 +151,9 @@ impl Program {
                 shape,
                 threads,
             );
+            if let Some(times) = &mut *locked(&self.profile) {
+                times[index].push(start.elapsed());
+            }
             buffers[place] = output;
         }
         for (&(id, exit), output) in self.exits.iter().zip(outputs) {
@@ -140,7 +170,28 @@ impl Program {
                 }
             }
         }
-        idle().push(buffers);
+        locked(&self.idle).push(buffers);
+    }
+
+    /// From now on, every run is part of a profile.
+    pub fn start_profile(&self) {
+        *locked(&self.profile) = Some(vec![vec![]; self.steps.len()]);
+    }
+
+    /// Ends the profile and returns it, step by step.
+    pub fn finish_profile(&self) -> Vec<StepTime> {
+        let times = locked(&self.profile).take().unwrap_or_default();
+        let steps = self.steps.iter().zip(&self.maps[1..]).zip(times);
+        steps
+            .map(|((step, output), mut times)| {
+                times.sort();
+                StepTime {
+                    name: step.name.clone(),
+                    median: times.get(times.len() / 2).copied().unwrap_or_default(),
+                    macs: step.task.macs_per_value() * (output.pixels() * output.channels) as u64,
+                }
+            })
+            .collect()
     }
 
     fn step(
@@ -166,6 +217,11 @@ impl Program {
             }
         }
     }
+}
+
+/// What is behind a lock; no holder leaves it half done.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|error| error.into_inner())
 }
 
 /// Calls `run` for `threads` ranges of the `count` equal parts of `output`, each with those parts.

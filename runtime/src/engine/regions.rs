@@ -197,6 +197,7 @@ impl Regions {
             }
             _ => {
                 region.steps.push(Step {
+                    name: addition.name.clone(),
                     task: Task::Add(residual, last.quantization.zero_point),
                     input: last.map,
                     other: Some(other.map),
@@ -261,6 +262,7 @@ impl Regions {
             Task::Depthwise(Box::new(task))
         };
         region.steps.push(Step {
+            name: node.name.clone(),
             task,
             input: place.map,
             other: None,

@@ -9,7 +9,7 @@ use tract_onnx::tract_core::ops::quant::{quantize_linear_i8, quantize_linear_u8}
 
 use super::operation::Int8Operation;
 use super::program::{Exit, MapId, Program, Quantization};
-use super::regions::{Region, Regions, dequantized};
+use super::regions::{Regions, dequantized};
 
 /// What the engine took of a graph and what it left to tract.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,14 @@ pub struct Fusion {
     pub fused: Vec<String>,
     /// Quantised convolutions that don't.
     pub unfused: Vec<Unfused>,
+}
+
+impl Fusion {
+    /// Why the node called `name` is left to tract, if it is quantised.
+    pub fn reason(&self, name: &str) -> Option<&str> {
+        let unfused = self.unfused.iter().find(|node| node.name == name)?;
+        Some(&unfused.reason)
+    }
 }
 
 /// A quantised node that runs on tract.
@@ -29,11 +37,12 @@ pub struct Unfused {
     pub reason: String,
 }
 
-/// Replaces every quantised part of an analysed graph that is not decluttered yet.
+/// Replaces every quantised part of an analysed graph that is not decluttered yet. Also returns what runs the
+/// parts.
 ///
 /// # Errors
 /// When a quantised node is malformed, or tract refuses the new graph.
-pub fn fuse(model: &mut TypedModel) -> Result<Fusion, String> {
+pub(crate) fn fuse(model: &mut TypedModel) -> Result<(Fusion, Vec<Arc<Program>>), String> {
     let found = Regions::find(model)?;
     let unfused = found.left.iter().map(|(id, reason)| Unfused {
         name: model.node(*id).name.clone(),
@@ -45,6 +54,7 @@ pub fn fuse(model: &mut TypedModel) -> Result<Fusion, String> {
     };
     let mut replaced: HashMap<OutletId, OutletId> = HashMap::new();
     let exits = exits(model, &found);
+    let mut programs = vec![];
     for (region, exits) in found.regions.into_iter().zip(exits) {
         if exits.is_empty() {
             continue;
@@ -53,11 +63,16 @@ pub fn fuse(model: &mut TypedModel) -> Result<Fusion, String> {
         fusion.fused.extend(names);
         let source = replaced.get(&region.source).copied();
         let source = source.unwrap_or(region.source);
-        let outlets = replace(model, region, source, &exits)
+        let name = format!("{}.int8", model.node(region.nodes[0]).name);
+        let forms = exits.iter().map(|needed| (needed.map, needed.exit));
+        let program = Program::new(region.entry, region.maps, region.steps, forms.collect());
+        let program = Arc::new(program);
+        programs.push(program.clone());
+        let outlets = replace(model, &name, program, source, &exits)
             .map_err(|error| error.root_cause().to_string())?;
         replaced.extend(exits.iter().map(|needed| needed.outlet).zip(outlets));
     }
-    Ok(fusion)
+    Ok((fusion, programs))
 }
 
 /// A tensor of the graph that a region computes and something else reads.
@@ -122,23 +137,15 @@ fn is_sum_over_pixels(node: &TypedNode) -> bool {
     op.is_some_and(|op| op.axes[..] == [2, 3] && op.reducer == Reducer::Sum)
 }
 
-/// Puts `region`, fed by `source`, in place of the nodes that made `exits`; returns what makes them now.
+/// Puts `program`, fed by `source`, in place of the nodes that made `exits`; returns what makes them now.
 fn replace(
     model: &mut TypedModel,
-    region: Region,
+    name: &str,
+    program: Arc<Program>,
     source: OutletId,
     exits: &[Needed],
 ) -> TractResult<Vec<OutletId>> {
-    let name = model.node(region.nodes[0]).name.clone();
-    let forms = exits
-        .iter()
-        .map(|needed| (needed.map, needed.exit))
-        .collect();
-    let program = Program::new(region.entry, region.maps, region.steps, forms);
-    let operation = Int8Operation {
-        program: Arc::new(program),
-    };
-    let outlets = model.wire_node(format!("{name}.int8"), operation, &[source])?;
+    let outlets = model.wire_node(name, Int8Operation { program }, &[source])?;
     let mut made = vec![];
     for (needed, mut outlet) in exits.iter().zip(outlets) {
         if let (true, Exit::Values(Quantization { scale, zero_point })) =

@@ -1,11 +1,14 @@
 //! What a model file costs to run, layer by layer, counted on the graph that runs.
 
+use std::collections::HashSet;
+
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::Cost;
 
 use super::{ModelError, check, guarded, one_line};
+use crate::engine::{self, Fusion};
 
 /// The cost of one node for one photo.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,10 @@ pub struct NodeCost {
     pub macs: u64,
     /// Stored weights and biases.
     pub parameters: u64,
+    /// Whether it runs in the int8 engine.
+    pub fused: bool,
+    /// Why it runs on tract, though it is quantised.
+    pub unfused_because: Option<String>,
 }
 
 /// Counts each node of an ONNX file, in the order of execution. Shape changes, which cost nothing, are left
@@ -32,12 +39,16 @@ pub fn costs(onnx: &[u8]) -> Result<Vec<NodeCost>, ModelError> {
     let signature = check::signature(&proto)?;
     let count = || {
         let model = check::typed(&proto, signature.input_shape)?;
-        count(&model).map_err(|error| ModelError::Graph(one_line(error)))
+        let mut fused = model.clone();
+        let (fusion, _) = engine::fuse(&mut fused).map_err(ModelError::Graph)?;
+        count(&model, &fused, &fusion).map_err(|error| ModelError::Graph(one_line(error)))
     };
     guarded(count).unwrap_or_else(|panic| Err(ModelError::Graph(panic)))
 }
 
-fn count(model: &TypedModel) -> TractResult<Vec<NodeCost>> {
+/// The costs of `model`'s nodes; in `fused`, those that run in the int8 engine are no longer executed.
+fn count(model: &TypedModel, fused: &TypedModel, fusion: &Fusion) -> TractResult<Vec<NodeCost>> {
+    let on_tract: HashSet<usize> = fused.eval_order()?.into_iter().collect();
     let mut costs = Vec::new();
     for id in model.eval_order()? {
         let node = model.node(id);
@@ -72,6 +83,8 @@ fn count(model: &TypedModel) -> TractResult<Vec<NodeCost>> {
                 .to_vec(),
             macs,
             parameters: parameters.sum(),
+            fused: !on_tract.contains(&id),
+            unfused_because: fusion.reason(&node.name).map(str::to_string),
         });
     }
     Ok(costs)

@@ -142,7 +142,10 @@ fn a_model_with_an_impossible_quantisation_is_refused() {
     for scale in [0.0, -0.5, f32::NAN, f32::INFINITY, 1e-40] {
         for name in ["stem.convolution.weight_scale", "image.output_scale"] {
             let message = refusal(name, scale);
-            assert!(message.contains("is not a positive number"), "{name} {scale}: {message}");
+            assert!(
+                message.contains("is not a positive number"),
+                "{name} {scale}: {message}"
+            );
             assert!(message.contains("node \""), "{message}");
         }
     }
@@ -167,7 +170,10 @@ fn defined_values(
         let values = if index == 0 {
             let quantize = |value: f32| (value / parameters.scale).round_ties_even();
             let offset = f32::from(parameters.zero_point);
-            image.iter().map(|&value| (quantize(value) + offset) as i8).collect()
+            image
+                .iter()
+                .map(|&value| (quantize(value) + offset) as i8)
+                .collect()
         } else {
             let inputs: Vec<&Stored> = layer.inputs.iter().map(|input| &stored[input]).collect();
             reference::int8_layer(network, index, convolution, &inputs, parameters)

@@ -40,6 +40,9 @@ struct Layer {
     output: Vec<usize>,
     macs: u64,
     parameters: u64,
+    engine: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unfused_because: Option<String>,
 }
 
 impl Report {
@@ -171,20 +174,25 @@ impl Report {
         let (layer, operation) = ("layer", "operation");
         writeln!(
             to,
-            "\n{layer:<name$}  {operation:<op$}  {:<16}  {:>12}  {:>10}",
+            "\n{layer:<name$}  {operation:<op$}  {:<16}  {:>12}  {:>10}  engine",
             "output", "MACs", "parameters"
         )?;
         for layer in &self.layers {
             let output: Vec<String> = layer.output.iter().map(usize::to_string).collect();
-            writeln!(
+            write!(
                 to,
-                "{:<name$}  {:<op$}  {:<16}  {:>12}  {:>10}",
+                "{:<name$}  {:<op$}  {:<16}  {:>12}  {:>10}  {}",
                 layer.name,
                 layer.op,
                 output.join("x"),
                 layer.macs,
-                layer.parameters
+                layer.parameters,
+                layer.engine
             )?;
+            match &layer.unfused_because {
+                Some(reason) => writeln!(to, ", because: {reason}")?,
+                None => writeln!(to)?,
+            }
         }
         Ok(())
     }
@@ -198,6 +206,8 @@ impl From<NodeCost> for Layer {
             output: cost.output,
             macs: cost.macs,
             parameters: cost.parameters,
+            engine: if cost.fused { "int8" } else { "tract" },
+            unfused_because: cost.unfused_because,
         }
     }
 }

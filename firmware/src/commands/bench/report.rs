@@ -1,0 +1,162 @@
+//! The report of `graphtag bench`. Its JSON keys are stable.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use graphtag_runtime::engine::{Fusion, StepTime};
+use graphtag_runtime::network::Engine;
+use serde::Serialize;
+
+use super::machine::{self, Cpu};
+use super::timing::{Percentiles, Summary, milliseconds};
+
+/// What was measured.
+pub struct Measured<'a> {
+    pub name: &'a str,
+    pub engine: Engine,
+    pub threads: usize,
+    pub load: Duration,
+    pub preprocess: Summary,
+    pub inference: Summary,
+    pub macs: u64,
+    pub fusion: &'a Fusion,
+    pub profile: Vec<StepTime>,
+}
+
+/// What a model costs on this machine.
+#[derive(Serialize)]
+pub struct Report {
+    model: String,
+    engine: &'static str,
+    threads: usize,
+    load_ms: f64,
+    preprocess: Summary,
+    inference: Summary,
+    macs: u64,
+    /// By the median of the wall-clock time.
+    gmacs_per_s: f64,
+    peak_rss_kb: Option<u64>,
+    /// Nodes that run in the int8 engine.
+    fused_ops: usize,
+    /// Quantised convolutions that run on tract.
+    unfused_ops: usize,
+    cpu: Cpu,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    profile: Vec<Step>,
+}
+
+#[derive(Serialize)]
+struct Step {
+    name: String,
+    ms: f64,
+    macs: u64,
+    gmacs_per_s: f64,
+}
+
+impl Report {
+    /// Adds what is known of the machine.
+    pub fn new(measured: Measured) -> Self {
+        let Measured { macs, .. } = measured;
+        let name = Path::new(measured.name);
+        Report {
+            model: name
+                .file_stem()
+                .unwrap_or(name.as_os_str())
+                .to_string_lossy()
+                .into_owned(),
+            engine: match measured.engine {
+                Engine::Graphtag => "graphtag",
+                Engine::Tract => "tract",
+            },
+            threads: measured.threads,
+            load_ms: milliseconds(measured.load),
+            preprocess: measured.preprocess,
+            inference: measured.inference,
+            macs,
+            gmacs_per_s: rate(macs, measured.inference.wall_ms.p50),
+            peak_rss_kb: machine::peak_rss_kb(),
+            fused_ops: measured.fusion.fused.len(),
+            unfused_ops: measured.fusion.unfused.len(),
+            cpu: Cpu::here(),
+            profile: measured.profile.into_iter().map(Step::from).collect(),
+        }
+    }
+
+    /// Writes the report for people.
+    ///
+    /// # Errors
+    /// When the output can't be written.
+    pub fn write_text(&self, to: &mut impl Write) -> io::Result<()> {
+        let Cpu {
+            model,
+            instruction_set,
+            ..
+        } = &self.cpu;
+        let threads = if self.threads == 1 {
+            "thread"
+        } else {
+            "threads"
+        };
+        writeln!(
+            to,
+            "{}  engine {}, {} {threads}, {instruction_set} on {}",
+            self.model,
+            self.engine,
+            self.threads,
+            model.as_deref().unwrap_or("an unknown processor")
+        )?;
+        writeln!(to, "  load        {:9.3} ms", self.load_ms)?;
+        writeln!(to, "                    p50       p90       p99   CPU p50")?;
+        for (title, summary) in [
+            ("preprocess", self.preprocess),
+            ("inference", self.inference),
+        ] {
+            let Percentiles { p50, p90, p99 } = summary.wall_ms;
+            let cpu = summary.cpu_ms.p50;
+            writeln!(
+                to,
+                "  {title:11} {p50:9.3} {p90:9.3} {p99:9.3} {cpu:9.3} ms"
+            )?;
+        }
+        writeln!(
+            to,
+            "  {:.1} million MACs, {:.1} GMAC/s; {} nodes in the int8 engine, {} quantised left to tract",
+            self.macs as f64 / 1e6,
+            self.gmacs_per_s,
+            self.fused_ops,
+            self.unfused_ops
+        )?;
+        if let Some(kilobytes) = self.peak_rss_kb {
+            writeln!(to, "  peak memory {:.1} MB", kilobytes as f64 / 1e3)?;
+        }
+        for step in &self.profile {
+            let Step {
+                name,
+                ms,
+                gmacs_per_s,
+                ..
+            } = step;
+            writeln!(to, "  {ms:9.3} ms  {gmacs_per_s:6.1} GMAC/s  {name}")?;
+        }
+        Ok(())
+    }
+}
+
+impl From<StepTime> for Step {
+    fn from(step: StepTime) -> Self {
+        let ms = milliseconds(step.median);
+        Step {
+            name: step.name,
+            ms,
+            macs: step.macs,
+            gmacs_per_s: rate(step.macs, ms),
+        }
+    }
+}
+
+/// 10^9 a second, rounded to hundredths.
+fn rate(macs: u64, milliseconds: f64) -> f64 {
+    let rate = macs as f64 / 1e6 / milliseconds.max(1e-6);
+    (rate * 100.0).round() / 100.0
+}
