@@ -136,7 +136,13 @@ impl Program {
             kept.unwrap_or_else(|| self.sizes.iter().map(|&size| vec![0; size]).collect());
         let Quantization { scale, zero_point } = self.entry;
         let first = &mut buffers[self.buffers[0]];
-        quantize_image(image, self.maps[0], scale, zero_point, first);
+        quantize_image(
+            self.instruction_set,
+            image,
+            self.maps[0],
+            (scale, zero_point),
+            first,
+        );
         for (index, step) in self.steps.iter().enumerate() {
             let place = self.buffers[index + 1];
             let mut output = std::mem::take(&mut buffers[place]);

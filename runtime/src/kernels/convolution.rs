@@ -32,7 +32,7 @@ pub struct Convolution {
     /// Per output channel, the sum of its weights times 128, for kernels that read the input as u8.
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     pub(super) unsigned_bias: Vec<i32>,
-    /// A pixel of the padding.
+    /// As many pixels of the padding as a row of the kernel has taps.
     pub(super) blank: Vec<i8>,
 }
 
@@ -85,7 +85,7 @@ impl Convolution {
             weights: packed,
             bias: less(zero_point),
             unsigned_bias: less(zero_point + 128),
-            blank: vec![input_zero_point; input.pixel],
+            blank: vec![input_zero_point; input.pixel * window.kernel[1]],
         }
     }
 
@@ -116,18 +116,33 @@ impl Convolution {
         }
     }
 
+    /// Whether the taps of a kernel row look at neighbouring bytes, no padding channels between them.
+    #[inline]
+    pub(super) fn has_contiguous_rows(&self) -> bool {
+        self.window.dilation[1] == 1 && self.input.pixel == self.steps() * DEPTH
+    }
+
     /// Steps of [`DEPTH`] input channels per tap.
     pub(super) fn steps(&self) -> usize {
         self.input.channels.div_ceil(DEPTH)
     }
 
-    /// Offset in the input of the pixel that `tap` of output pixel `position` looks at; `None` in the padding.
+    /// Row and column of output pixel `position`.
     #[inline]
-    pub(super) fn pixel(&self, position: usize, tap: usize) -> Option<usize> {
+    pub(super) fn place(&self, position: usize) -> [usize; 2] {
         if self.window == Window::POINT {
-            return Some(position * self.input.pixel);
+            return [0, position];
         }
-        let (row, column) = (position / self.output.width, position % self.output.width);
+        [position / self.output.width, position % self.output.width]
+    }
+
+    /// Offset in the input of the pixel that `tap` of the output pixel at a [`Convolution::place`] looks at; `None`
+    /// in the padding.
+    #[inline]
+    pub(super) fn pixel(&self, [row, column]: [usize; 2], tap: usize) -> Option<usize> {
+        if self.window == Window::POINT {
+            return Some(column * self.input.pixel);
+        }
         let (vertical, horizontal) = (tap / self.window.kernel[1], tap % self.window.kernel[1]);
         let row = self.window.input(0, row, vertical, self.input.height)?;
         let column = self.window.input(1, column, horizontal, self.input.width)?;

@@ -26,9 +26,7 @@ pub struct Depthwise {
     pub(super) weights: Vec<i8>,
     /// See [`super::Convolution`].
     pub(super) bias: Vec<i32>,
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
-    pub(super) unsigned_bias: Vec<i32>,
-    /// The weights in the order of the VNNI kernel, where its form suits the window.
+    /// The numbers in the order of the VNNI kernel, where its form suits the window.
     #[cfg(target_arch = "x86_64")]
     pub(super) columns: Option<x86::columns::Columns>,
     /// A pixel of the padding.
@@ -55,6 +53,7 @@ impl Depthwise {
         assert_eq!(requantization.multipliers.len(), output.pixel);
         let mut packed = vec![0; output.pixel * taps];
         let mut padded = vec![0; output.pixel];
+        #[cfg(target_arch = "x86_64")]
         let mut unsigned = vec![0; output.pixel];
         for (channel, weights) in weights.chunks_exact(taps).enumerate() {
             let mut sum = 0;
@@ -64,19 +63,26 @@ impl Depthwise {
             }
             let zero_point = i32::from(input_zero_point);
             padded[channel] = bias[channel].wrapping_sub(sum.wrapping_mul(zero_point));
-            unsigned[channel] = padded[channel].wrapping_sub(sum.wrapping_mul(128));
+            #[cfg(target_arch = "x86_64")]
+            {
+                unsigned[channel] = padded[channel].wrapping_sub(sum.wrapping_mul(128));
+            }
         }
         Depthwise {
             input,
             output,
             window,
             input_zero_point,
-            requantization,
             #[cfg(target_arch = "x86_64")]
-            columns: x86::columns::Columns::new(window, &packed),
+            columns: x86::columns::Columns::new(
+                window,
+                &packed,
+                &unsigned,
+                &requantization.multipliers,
+            ),
+            requantization,
             weights: packed,
             bias: padded,
-            unsigned_bias: unsigned,
             blank: vec![input_zero_point; input.pixel],
         }
     }

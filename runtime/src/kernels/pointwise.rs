@@ -1,6 +1,9 @@
 //! What is done value by value, and sums over a map.
 
 use super::geometry::{LANES, Map};
+use super::instruction_set::InstructionSet;
+#[cfg(target_arch = "x86_64")]
+use super::x86;
 
 /// A residual addition after a convolution: both summands dequantised, added and quantised again, as
 /// `DequantizeLinear`, `Add` and `QuantizeLinear` do it.
@@ -29,7 +32,7 @@ impl Residual {
 }
 
 /// `QuantizeLinear`: divided, rounded to the nearest even, offset, saturated.
-#[inline]
+#[inline(always)]
 pub(super) fn quantize(value: f32, scale: f32, zero_point: i8) -> i8 {
     let zero_point = f32::from(zero_point);
     let quantized = (value / scale).round_ties_even();
@@ -40,12 +43,43 @@ pub(super) fn quantize(value: f32, scale: f32, zero_point: i8) -> i8 {
 ///
 /// # Panics
 /// When a slice is shorter than the shape calls for.
-pub fn quantize_image(image: &[f32], shape: Map, scale: f32, zero_point: i8, output: &mut [i8]) {
-    let pixels = shape.height * shape.width;
-    for (channel, plane) in image.chunks_exact(pixels).take(shape.channels).enumerate() {
-        let values = output[channel..].iter_mut().step_by(shape.pixel);
-        for (output, &value) in values.zip(plane) {
-            *output = quantize(value, scale, zero_point);
+pub fn quantize_image(
+    instruction_set: InstructionSet,
+    image: &[f32],
+    shape: Map,
+    quantization: (f32, i8),
+    output: &mut [i8],
+) {
+    match instruction_set {
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx2 | InstructionSet::Avx512Vnni => {
+            x86::avx2::quantize_image(image, shape, quantization, output);
+        }
+        InstructionSet::Scalar => quantize_planes(image, shape, quantization, output),
+    }
+}
+
+/// As [`quantize_image`]; for every instruction set that the compiler makes vectors of.
+#[inline(always)]
+pub(super) fn quantize_planes(
+    image: &[f32],
+    shape: Map,
+    (scale, zero_point): (f32, i8),
+    output: &mut [i8],
+) {
+    const PIXELS: usize = 32;
+    let planes = image.chunks_exact(shape.pixels()).take(shape.channels);
+    for (channel, plane) in planes.enumerate() {
+        let parts = output[..shape.bytes()].chunks_mut(PIXELS * shape.pixel);
+        for (values, pixels) in plane.chunks(PIXELS).zip(parts) {
+            let mut quantized = [0; PIXELS];
+            for (quantized, &value) in quantized.iter_mut().zip(values) {
+                *quantized = quantize(value, scale, zero_point);
+            }
+            let pixels = pixels.chunks_exact_mut(shape.pixel);
+            for (pixel, quantized) in pixels.zip(quantized) {
+                pixel[channel] = quantized;
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn convolution(
         for (channel, output) in output.iter_mut().enumerate() {
             let mut sum = task.bias[channel];
             for tap in 0..taps {
-                let values = task.pixel(position, tap);
+                let values = task.pixel(task.place(position), tap);
                 let values = values.map_or(&task.blank[..], |start| &input[start..]);
                 for step in 0..steps {
                     let block = (channel / LANES * taps + tap) * steps + step;

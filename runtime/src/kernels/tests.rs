@@ -249,12 +249,19 @@ proptest! {
 
 #[test]
 fn images_are_quantised_as_onnx_does() {
-    let shape = Map::image([1, 2], 3);
-    let image = [0.25, -0.75, 0.3, 1e9, -1e9, 0.0];
-    let mut output = [99; 8];
-    quantize_image(&image, shape, 0.5, -3, &mut output);
-    // 0.5 and -1.5 round to even; what is too large saturates; the padding is left alone.
-    assert_eq!(output, [-3, -2, -128, 99, -5, 127, -3, 99]);
+    // 0.5 and -1.5 round to even; what is too large saturates; no channel is in another's place.
+    let red = [0.25, -0.75, 0.3, 1e9, -1e9, 0.0].repeat(9);
+    let green = vec![-1.25; red.len()];
+    let image = [red.clone(), green, vec![2.0; red.len()]].concat();
+    let expected = [-3, -5, -2, 127, -128, -3].repeat(9);
+    let shape = Map::image([6, 9], 3);
+    for set in InstructionSet::available() {
+        let mut output = vec![99; shape.bytes()];
+        quantize_image(set, &image, shape, (0.5, -3), &mut output);
+        for (pixel, &expected) in output.chunks_exact(4).zip(&expected) {
+            assert_eq!(pixel, [expected, -5, 1, 99], "{}", set.name());
+        }
+    }
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{evenly, pixels};
+use super::{evenly, pixels, places};
 use crate::kernels::convolution::Convolution;
 use crate::kernels::depthwise::Depthwise;
-use crate::kernels::geometry::{DEPTH, LANES};
-use crate::kernels::pointwise::Residual;
+use crate::kernels::geometry::{DEPTH, LANES, Map};
+use crate::kernels::pointwise::{Residual, quantize_planes};
 use crate::kernels::requantize::Requantization;
 
 /// Output pixels of the largest tile; with one block of channels it fills 8 of 16 registers.
@@ -55,13 +55,14 @@ unsafe fn tile<const P: usize>(
     block: usize,
 ) {
     let (taps, steps) = (task.window.taps(), task.steps());
+    let places = places::<P>(task, first);
     // Each vector sums four channels, each in two halves.
     let mut sums = [[_mm256_setzero_si256(); 4]; P];
     // SAFETY: the weights hold `taps * steps` blocks of 64 bytes; every pixel holds at least `steps * DEPTH`
     // bytes; the output holds the tile; a residual map is as large as the output map.
     unsafe {
         for tap in 0..taps {
-            let values = pixels::<P>(task, input, first, tap);
+            let values = pixels::<P>(task, input, places, tap);
             let weights = task.weights.as_ptr();
             let weights = weights.add((block * taps + tap) * steps * LANES * DEPTH);
             for step in 0..steps {
@@ -208,4 +209,14 @@ unsafe fn depthwise_pixel(
             }
         }
     }
+}
+
+pub fn quantize_image(image: &[f32], shape: Map, quantization: (f32, i8), output: &mut [i8]) {
+    // SAFETY: the instruction set was detected.
+    unsafe { quantize_planes_avx2(image, shape, quantization, output) }
+}
+
+#[target_feature(enable = "avx2")]
+fn quantize_planes_avx2(image: &[f32], shape: Map, quantization: (f32, i8), output: &mut [i8]) {
+    quantize_planes(image, shape, quantization, output);
 }

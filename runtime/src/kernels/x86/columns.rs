@@ -51,17 +51,39 @@ impl Form {
     }
 }
 
-/// The weights in the order of a [`Form`].
+/// Channels that are computed at once.
+pub const WIDE: usize = 64;
+
+/// Weights, biases and multipliers in the order of a [`Form`]. The [`WIDE`] channels of a block are four vectors
+/// of sums; each of the four quarters of vector v holds the channels 4 v to 4 v + 3 of one group of LANES, as
+/// interleaving the bytes of four pixels by `vpunpck` gives them, and as `vpack` puts them in order again.
 #[derive(Clone, Debug)]
 pub struct Columns {
     pub form: Form,
-    /// \[channel / LANES\]\[kernel row\]\[output\]\[group\]\[LANES\]\[4 columns\], zeros where there is no tap.
+    /// \[channel / WIDE\]\[kernel row\]\[output\]\[group\]\[WIDE\]\[4 columns\], zeros where there is no tap.
     pub weights: Vec<i8>,
+    /// Per channel, for inputs that are read as u8.
+    pub bias: Vec<i32>,
+    /// Per channel.
+    pub multipliers: Vec<f32>,
+}
+
+/// Where channel `channel` stands.
+fn place(channel: usize) -> usize {
+    let (block, lane) = (channel / LANES, channel % LANES);
+    let (wide, quarter) = (block / 4, block % 4);
+    wide * WIDE + lane / 4 * LANES + quarter * 4 + lane % 4
 }
 
 impl Columns {
-    /// From `weights`, \[channel / LANES\]\[tap\]\[LANES\]; `None` where no form suits the window.
-    pub fn new(window: Window, weights: &[i8]) -> Option<Columns> {
+    /// From `weights`, \[channel / LANES\]\[tap\]\[LANES\], and what belongs to each channel; `None` where no
+    /// form suits the window.
+    pub fn new(
+        window: Window,
+        weights: &[i8],
+        bias: &[i32],
+        multipliers: &[f32],
+    ) -> Option<Columns> {
         let [height, width] = window.kernel;
         let form = Form::ALL
             .into_iter()
@@ -69,22 +91,30 @@ impl Columns {
         if window.dilation[1] != 1 {
             return None;
         }
-        let vector = LANES * 4;
-        let row = form.outputs * form.groups * vector;
-        let blocks = weights.len() / (height * width * LANES);
-        let mut ordered = vec![0; blocks * height * row];
-        for (index, &weight) in weights.iter().enumerate() {
-            let (tap, lane) = (index / LANES, index % LANES);
-            let (kernel_row, kernel_column) = (tap / width, tap % width);
-            for output in 0..form.outputs {
-                let column = output * form.stride + kernel_column;
-                let place = kernel_row * row + (output * form.groups + column / 4) * vector;
-                ordered[place + lane * 4 + column % 4] = weight;
+        let channels = bias.len().next_multiple_of(WIDE);
+        let row = form.outputs * form.groups * WIDE * 4;
+        let mut columns = Columns {
+            form,
+            weights: vec![0; channels / WIDE * height * row],
+            bias: vec![0; channels],
+            multipliers: vec![0.0; channels],
+        };
+        for channel in 0..bias.len() {
+            let place = place(channel);
+            columns.bias[place] = bias[channel];
+            columns.multipliers[place] = multipliers[channel];
+            for tap in 0..height * width {
+                let group = channel / LANES * height * width;
+                let weight = weights[(group + tap) * LANES + channel % LANES];
+                let kernel_row = (place / WIDE * height + tap / width) * row;
+                for output in 0..form.outputs {
+                    let column = output * form.stride + tap % width;
+                    let vectors = (output * form.groups + column / 4) * WIDE;
+                    let at = kernel_row + (vectors + place % WIDE) * 4 + column % 4;
+                    columns.weights[at] = weight;
+                }
             }
         }
-        Some(Columns {
-            form,
-            weights: ordered,
-        })
+        Some(columns)
     }
 }
