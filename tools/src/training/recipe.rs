@@ -67,7 +67,7 @@ pub struct Loss {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
-    /// Views per photo that the stage sees in turn, an epoch each.
+    /// Views per photo that the stage sees in turn, from epoch to epoch.
     pub views: usize,
     /// Passes over the photos.
     pub epochs: usize,
