@@ -21,7 +21,7 @@ const MOSAIC: Augmentation = Augmentation {
 };
 
 /// What `model` scores on one mosaic of each of `photos` and three others; what it shows is the teacher's
-/// word, a probability of at least one half. The mosaics are the same each time.
+/// word, see [`TEACHER_THRESHOLD`](crate::data::TEACHER_THRESHOLD). The mosaics are the same each time.
 ///
 /// # Errors
 /// When a photo can't be read or a network not be run.

@@ -17,7 +17,7 @@ use crate::teacher::SoftLabels;
 use crate::thresholds::{ThresholdSettings, calibrate_thresholds};
 
 /// Set the thresholds in a model file to those that suit validation photos, through the engine that ships.
-/// Where the truth is not known, the teacher's probability of at least one half counts as present.
+/// Where the truth is not known, the teacher's probability of at least 0.3 counts as present.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "calibrate")]
 pub struct Calibrate {

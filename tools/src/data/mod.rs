@@ -48,13 +48,17 @@ pub struct Dataset {
     pub notes: Vec<String>,
 }
 
-/// A photo's truth with the teacher's word taken where nothing is known: a probability of at least one
-/// half counts as present.
+/// The teacher's probability from which its word counts as present. At one half it is too cautious: on the
+/// true labels of 3,131 PASCAL VOC photos the teacher's F1 is 0.788 there, and highest, 0.806, at 0.3.
+pub const TEACHER_THRESHOLD: f32 = 0.3;
+
+/// A photo's truth with the teacher's word taken where nothing is known, see [`TEACHER_THRESHOLD`].
 pub fn assumed_truth(truth: &[Truth], teacher_logits: &[f32]) -> Vec<Truth> {
+    let threshold = (TEACHER_THRESHOLD / (1.0 - TEACHER_THRESHOLD)).ln();
     let pairs = truth.iter().zip(teacher_logits);
     pairs
         .map(|(&truth, &logit)| match truth {
-            Truth::Unknown if logit >= 0.0 => Truth::Positive,
+            Truth::Unknown if logit >= threshold => Truth::Positive,
             Truth::Unknown => Truth::Negative,
             known => known,
         })

@@ -45,8 +45,12 @@ pub(super) fn views_key(
     Ok(data::sha256(&serde_json::to_vec(&decisive)?))
 }
 
-/// A hash of everything that decides the weights.
+/// A hash of everything that decides the weights; the size at which they are deployed does not.
 pub(super) fn key(recipe: &Recipe, frozen: &str, soft_labels: &SoftLabels) -> Result<String> {
+    let recipe = Recipe {
+        deployed_input: recipe.input,
+        ..recipe.clone()
+    };
     let decisive = json!([recipe, frozen, soft_labels.teacher.sha256]);
     Ok(data::sha256(&serde_json::to_vec(&decisive)?))
 }

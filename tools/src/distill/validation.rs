@@ -21,7 +21,7 @@ pub(super) fn predict(part: &Part, activations: &Activations) -> Result<Vec<Vec<
 }
 
 /// mAP over the labels that occur, and their number. Where the truth is unknown, the teacher's
-/// probability of at least one half counts as present.
+/// word counts, see [`crate::data::TEACHER_THRESHOLD`].
 pub(super) fn mean_average_precision(predicted: &[Vec<f32>], targets: &Targets) -> (f64, usize) {
     let truths = targets.assumed_truths();
     let precisions: Vec<Option<f64>> = (0..predicted[0].len())
