@@ -78,7 +78,7 @@ impl TypedOp for Int8Operation {
             found == Some(&expected[..]),
             "{found:?} instead of {expected:?}"
         );
-        Ok(self.shapes().map(|shape| f32::fact(shape)).collect())
+        Ok(self.shapes().map(f32::fact).collect())
     }
 
     as_op!();

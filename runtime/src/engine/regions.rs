@@ -56,14 +56,19 @@ pub(super) struct Regions {
     pub left: Vec<(usize, String)>,
 }
 
-/// Scale of a dequantisation and the quantised map it reads.
+/// If `outlet` is a `DequantizeLinear`: what it takes its input for, and that input.
 pub(super) fn dequantized(
     model: &TypedModel,
     outlet: OutletId,
-) -> Option<(&DequantizeLinearF32, OutletId)> {
+) -> Option<(Quantization, OutletId)> {
     let node = model.node(outlet.node);
-    node.op_as::<DequantizeLinearF32>()
-        .map(|op| (op, node.inputs[0]))
+    let op = node.op_as::<DequantizeLinearF32>()?;
+    let kind = model.outlet_fact(node.inputs[0]).ok()?.datum_type;
+    let quantization = Quantization {
+        scale: op.scale,
+        zero_point: zero_point(op.zero_point, kind.unquantized()).ok()?,
+    };
+    Some((quantization, node.inputs[0]))
 }
 
 impl Regions {
@@ -102,7 +107,7 @@ impl Regions {
             return unknown("not a quantisation");
         };
         let entry = Quantization {
-            scale: check_scale(stored_scale(model, node).unwrap_or(inverse.recip()))?,
+            scale: check_scale(stored_scale(model, node, inverse).unwrap_or(inverse.recip()))?,
             zero_point: zero_point(found_zero_point, kind)?,
         };
         if self.residual(model, node, entry)? {
@@ -158,25 +163,25 @@ impl Regions {
             return Ok(false);
         }
         let summand = |index: usize| {
-            let (op, outlet) = dequantized(model, addition.inputs[index])?;
+            let (quantization, outlet) = dequantized(model, addition.inputs[index])?;
             let alone = [addition.id, addition.inputs[index].node, outlet.node]
                 .iter()
                 .all(|&id| model.node(id).outputs[0].successors.len() == 1);
-            Some((op.scale, *self.places.get(&outlet)?, alone))
+            Some((quantization, *self.places.get(&outlet)?, alone))
         };
         let (Some(a), Some(b)) = (summand(0), summand(1)) else {
             return Ok(false);
         };
-        let ((scale, last, alone), (other_scale, other, _)) =
+        let ((value, last, alone), (other_value, other, _)) =
             if a.1.map > b.1.map { (a, b) } else { (b, a) };
         let region = &mut self.regions[last.region];
         if last.region != other.region || region.maps[last.map] != region.maps[other.map] {
             return Ok(false);
         }
         let residual = Residual {
-            scale: check_scale(scale)?,
-            other_scale: check_scale(other_scale)?,
-            other_zero_point: other.quantization.zero_point,
+            scale: check_scale(value.scale)?,
+            other_scale: check_scale(other_value.scale)?,
+            other_zero_point: other_value.zero_point,
             sum_scale: sum.scale,
             sum_zero_point: sum.zero_point,
         };
@@ -190,7 +195,7 @@ impl Regions {
                 task: Task::Convolution(task),
                 other: free @ None,
                 ..
-            }) if alone => {
+            }) if alone && task.requantization.zero_point == value.zero_point => {
                 task.residual = Some(residual);
                 *free = Some(other.map);
                 last.map
@@ -198,7 +203,7 @@ impl Regions {
             _ => {
                 region.steps.push(Step {
                     name: addition.name.clone(),
-                    task: Task::Add(residual, last.quantization.zero_point),
+                    task: Task::Add(residual, value.zero_point),
                     input: last.map,
                     other: Some(other.map),
                 });
@@ -227,6 +232,11 @@ impl Regions {
         let output = output_map(model, node)?;
         let window = window(op, input)?;
         let inputs = &node.inputs;
+        let input_kind = model
+            .outlet_fact(inputs[0])
+            .map(|fact| fact.datum_type.unquantized());
+        let input_kind = input_kind.or_else(|_| unknown("without an input"))?;
+        let input_zero_point = zero_point(value::<i32>(model, inputs[3])?, input_kind)?;
         let input_scale = check_scale(value::<f32>(model, inputs[4])?)?;
         let output_scale = check_scale(value::<f32>(model, inputs[8])?)?;
         let output_kind = node.outputs[0].fact.datum_type.unquantized();
@@ -241,6 +251,9 @@ impl Regions {
         let mut multipliers = vec![0.0; output.pixel];
         for (multiplier, scale) in multipliers.iter_mut().zip(weight_scales) {
             *multiplier = input_scale * check_scale(scale)? / output_scale;
+            if !multiplier.is_finite() {
+                return Err(Problem::Malformed("scales that are too far apart".into()));
+            }
         }
         let requantization = Requantization {
             multipliers,
@@ -251,14 +264,27 @@ impl Regions {
         let maps = [input, output];
         let depthwise = op.group == input.channels && op.group == output.channels;
         let expected = output.channels * window.taps() * if depthwise { 1 } else { input.channels };
-        let zero_point = place.quantization.zero_point;
         let task = if (op.group != 1 && !depthwise) || weights.len() != expected {
             return unknown(format!("{} groups of channels", op.group));
         } else if op.group == 1 {
-            let task = Convolution::new(maps, window, &weights, &bias, zero_point, requantization);
+            let task = Convolution::new(
+                maps,
+                window,
+                &weights,
+                &bias,
+                input_zero_point,
+                requantization,
+            );
             Task::Convolution(Box::new(task))
         } else {
-            let task = Depthwise::new(maps, window, &weights, &bias, zero_point, requantization);
+            let task = Depthwise::new(
+                maps,
+                window,
+                &weights,
+                &bias,
+                input_zero_point,
+                requantization,
+            );
             Task::Depthwise(Box::new(task))
         };
         region.steps.push(Step {
@@ -292,9 +318,11 @@ fn quantization(node: &TypedNode) -> Option<(i32, f32, DatumType)> {
     Some((op.zero_point.into(), op.scale, DatumType::U8))
 }
 
-/// The scale of a quantised tensor as its readers have it: tract keeps only the inverse of that of the writer.
-fn stored_scale(model: &TypedModel, node: &TypedNode) -> Option<f32> {
-    node.outputs[0].successors.iter().find_map(|successor| {
+/// The scale of a quantised tensor as its readers have it: tract keeps only the inverse of that of the writer,
+/// which may be off by a rounding.
+fn stored_scale(model: &TypedModel, node: &TypedNode, inverse: f32) -> Option<f32> {
+    let is_inverse = |scale: &f32| (scale * inverse - 1.0).abs() <= 2.0 * f32::EPSILON;
+    let scales = node.outputs[0].successors.iter().filter_map(|successor| {
         let reader = model.node(successor.node);
         if let Some(op) = reader.op_as::<DequantizeLinearF32>() {
             return Some(op.scale);
@@ -303,7 +331,8 @@ fn stored_scale(model: &TypedModel, node: &TypedNode) -> Option<f32> {
         (op.q_params.is_some() && successor.slot == 0)
             .then(|| value::<f32>(model, reader.inputs[4]).ok())
             .flatten()
-    })
+    });
+    scales.into_iter().find(is_inverse)
 }
 
 fn output_map(model: &TypedModel, node: &TypedNode) -> Result<Map, Problem> {

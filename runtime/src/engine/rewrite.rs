@@ -99,13 +99,8 @@ fn exits(model: &TypedModel, found: &Regions) -> Vec<Vec<Needed>> {
         }
         let node = model.node(outlet.node);
         let scaled = |outlet| {
-            let (op, map) = dequantized(model, outlet)?;
-            let place = place(&map)?;
-            let quantization = Quantization {
-                scale: op.scale,
-                ..place.quantization
-            };
-            Some((place, quantization))
+            let (quantization, map) = dequantized(model, outlet)?;
+            Some((place(&map)?, quantization))
         };
         let sum = is_sum_over_pixels(node).then(|| node.inputs[0]);
         let exit = if let Some(place) = place(&outlet) {

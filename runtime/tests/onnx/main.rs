@@ -10,6 +10,7 @@ use example::{quantize, tiny};
 use graphtag_models::quantization::{fused_relu6, int8_layers};
 use graphtag_models::{Operation, Quantization, fold, onnx};
 use graphtag_runtime::Network;
+use graphtag_runtime::network::Engine;
 use prost::Message;
 use reference::Stored;
 use tract_onnx::pb::ModelProto;
@@ -149,6 +150,44 @@ fn a_model_with_an_impossible_quantisation_is_refused() {
             assert!(message.contains("node \""), "{message}");
         }
     }
+}
+
+#[test]
+fn a_convolution_may_take_its_input_for_something_else_than_it_was_written_as() {
+    let example = tiny("linear".parse().unwrap(), 41);
+    let (network, weights) = fold(&example.network, &example.weights).unwrap();
+    let quantization = quantize(&network, &weights, &example.image);
+    let file = onnx::quantized(&network, &weights, &quantization, &example.metadata).unwrap();
+    let mut model = ModelProto::decode(&file[..]).unwrap();
+    let graph = model.graph.as_mut().unwrap();
+    let convolutions = graph.node.iter_mut();
+    let convolution = convolutions
+        .filter(|node| node.op_type == "QLinearConv")
+        .nth(3)
+        .unwrap();
+    let zero_point = &mut convolution.input[2];
+    let constants = graph.initializer.iter();
+    let mut changed = constants
+        .clone()
+        .find(|tensor| tensor.name == *zero_point)
+        .unwrap()
+        .clone();
+    changed.name = "changed_zero_point".into();
+    changed.int32_data.clear();
+    changed.raw_data = vec![60];
+    *zero_point = changed.name.clone();
+    graph.initializer.push(changed);
+
+    let run = |file: &[u8], engine: Engine| -> Vec<f64> {
+        let network = Network::from_bytes_for(file, engine).unwrap();
+        let outputs = network.run(&example.image).unwrap();
+        outputs.into_iter().map(f64::from).collect()
+    };
+    let changed = model.encode_to_vec();
+    let tract = run(&changed, Engine::Tract);
+    let effect = largest_difference(&tract, &run(&file, Engine::Tract));
+    let difference = largest_difference(&tract, &run(&changed, Engine::Graphtag));
+    assert!(difference < effect / 10.0, "{difference} of {effect}");
 }
 
 /// The int8 output that the operators define for every layer that has one, by the layer's index.
