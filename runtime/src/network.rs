@@ -251,6 +251,15 @@ impl Network {
         &self.fusion
     }
 
+    /// Bytes of the int8 engine's feature maps, which are allocated once and shared by maps that are not needed at the
+    /// same time.
+    pub fn working_set(&self) -> usize {
+        self.programs
+            .iter()
+            .map(|program| program.working_set())
+            .sum()
+    }
+
     /// Runs `runs` times and tells how long each step of the int8 engine took.
     ///
     /// # Errors

@@ -123,8 +123,7 @@ impl Program {
         self.exits.iter().map(|&(id, exit)| (self.maps[id], exit))
     }
 
-    /// Bytes of all buffers.
-    #[cfg(test)]
+    /// Bytes of all buffers of a run.
     pub fn working_set(&self) -> usize {
         self.sizes.iter().sum()
     }

@@ -96,15 +96,20 @@ fn biases(count: usize, random: &mut ChaCha8Rng) -> Vec<i32> {
         .collect()
 }
 
+/// The numbers of a convolution.
+struct Numbers {
+    values: Vec<i8>,
+    weights: Vec<i8>,
+    bias: Vec<i32>,
+    multipliers: Vec<f32>,
+}
+
 /// `QLinearConv` as ONNX defines it, of one group or as many as channels, in i64 and f64: the value before
 /// rounding, without its zero point.
 fn reference(
     case: &Case,
     [input, output]: [Map; 2],
-    values: &[i8],
-    weights: &[i8],
-    bias: i32,
-    multiplier: f32,
+    numbers: &Numbers,
     [row, column, channel]: [usize; 3],
     depthwise: bool,
 ) -> f64 {
@@ -115,7 +120,7 @@ fn reference(
         padding,
     } = case.window;
     let per_group = if depthwise { 1 } else { input.channels };
-    let mut sum = i64::from(bias);
+    let mut sum = i64::from(numbers.bias[channel]);
     for y in 0..kernel[0] {
         for x in 0..kernel[1] {
             let row = (row * stride[0] + y * dilation[0]).wrapping_sub(padding[0]);
@@ -125,16 +130,16 @@ fn reference(
             }
             for from in 0..per_group {
                 let weight =
-                    weights[((channel * per_group + from) * kernel[0] + y) * kernel[1] + x];
+                    numbers.weights[((channel * per_group + from) * kernel[0] + y) * kernel[1] + x];
                 let from = if depthwise { channel } else { from };
-                let value = values[(row * input.width + column) * input.pixel + from];
+                let value = numbers.values[(row * input.width + column) * input.pixel + from];
                 let centred = i64::from(value) - i64::from(case.input_zero_point);
                 sum += i64::from(weight) * centred;
             }
         }
     }
     assert!(output.channels > channel);
-    sum as f64 * f64::from(multiplier)
+    sum as f64 * f64::from(numbers.multipliers[channel])
 }
 
 /// Whether `found` is `value` rounded, offset and clamped, up to what an f32 can't tell.
@@ -167,20 +172,20 @@ proptest! {
         let weights = bytes(to * from * case.window.taps(), &mut random);
         let bias = biases(to, &mut random);
         let requantization = case.requantization(output, &mut random);
-        let multipliers = requantization.multipliers.clone();
+        let numbers = Numbers { values, weights, bias, multipliers: requantization.multipliers.clone() };
         let mut task = Convolution::new(
-            [input, output], case.window, &weights, &bias, case.input_zero_point, requantization,
+            [input, output], case.window, &numbers.weights, &numbers.bias, case.input_zero_point, requantization,
         );
         let others = bytes(output.bytes(), &mut random);
         let run = |task: &Convolution, set| in_parts(output, output.pixels(), |part, range| {
-            task.run(set, &values, &others, part, range);
+            task.run(set, &numbers.values, &others, part, range);
         });
         let plain = run(&task, InstructionSet::Scalar);
         for (position, pixel) in plain.chunks_exact(output.pixel).enumerate() {
             let place = [position / output.width, position % output.width];
             for channel in 0..to {
                 let exact = reference(
-                    &case, [input, output], &values, &weights, bias[channel], multipliers[channel],
+                    &case, [input, output], &numbers,
                     [place[0], place[1], channel], false,
                 );
                 prop_assert!(rounds_to(&case, exact, pixel[channel]), "{exact} as {}", pixel[channel]);
@@ -223,19 +228,19 @@ proptest! {
         let weights = bytes(channels * case.window.taps(), &mut random);
         let bias = biases(channels, &mut random);
         let requantization = case.requantization(output, &mut random);
-        let multipliers = requantization.multipliers.clone();
+        let numbers = Numbers { values, weights, bias, multipliers: requantization.multipliers.clone() };
         let task = Depthwise::new(
-            [input, output], case.window, &weights, &bias, case.input_zero_point, requantization,
+            [input, output], case.window, &numbers.weights, &numbers.bias, case.input_zero_point, requantization,
         );
         let run = |set| in_parts(output, output.height, |part, rows| {
-            task.run(set, &values, part, rows);
+            task.run(set, &numbers.values, part, rows);
         });
         let expected = run(InstructionSet::Scalar);
         for (position, pixel) in expected.chunks_exact(output.pixel).enumerate() {
             let place = [position / output.width, position % output.width];
             for channel in 0..channels {
                 let exact = reference(
-                    &case, [input, output], &values, &weights, bias[channel], multipliers[channel],
+                    &case, [input, output], &numbers,
                     [place[0], place[1], channel], true,
                 );
                 prop_assert!(rounds_to(&case, exact, pixel[channel]), "{exact} as {}", pixel[channel]);

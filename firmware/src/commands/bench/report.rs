@@ -20,6 +20,7 @@ pub struct Measured<'a> {
     pub preprocess: Summary,
     pub inference: Summary,
     pub macs: u64,
+    pub working_set: usize,
     pub fusion: &'a Fusion,
     pub profile: Vec<StepTime>,
 }
@@ -37,6 +38,8 @@ pub struct Report {
     /// By the median of the wall-clock time.
     gmacs_per_s: f64,
     peak_rss_kb: Option<u64>,
+    /// Bytes of the int8 engine's feature maps.
+    working_set_bytes: usize,
     /// Nodes that run in the int8 engine.
     fused_ops: usize,
     /// Quantised convolutions that run on tract.
@@ -76,6 +79,7 @@ impl Report {
             macs,
             gmacs_per_s: rate(macs, measured.inference.wall_ms.p50),
             peak_rss_kb: machine::peak_rss_kb(),
+            working_set_bytes: measured.working_set,
             fused_ops: measured.fusion.fused.len(),
             unfused_ops: measured.fusion.unfused.len(),
             cpu: Cpu::here(),
@@ -128,7 +132,12 @@ impl Report {
             self.unfused_ops
         )?;
         if let Some(kilobytes) = self.peak_rss_kb {
-            writeln!(to, "  peak memory {:.1} MB", kilobytes as f64 / 1e3)?;
+            let maps = self.working_set_bytes as f64 / 1e6;
+            let peak = kilobytes as f64 / 1e3;
+            writeln!(
+                to,
+                "  peak memory {peak:.1} MB, of which int8 feature maps {maps:.2} MB"
+            )?;
         }
         for step in &self.profile {
             let Step {
