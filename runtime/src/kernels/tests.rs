@@ -183,12 +183,12 @@ proptest! {
         let plain = run(&task, InstructionSet::Scalar);
         for (position, pixel) in plain.chunks_exact(output.pixel).enumerate() {
             let place = [position / output.width, position % output.width];
-            for channel in 0..to {
+            for (channel, &found) in pixel[..to].iter().enumerate() {
                 let exact = reference(
                     &case, [input, output], &numbers,
                     [place[0], place[1], channel], false,
                 );
-                prop_assert!(rounds_to(&case, exact, pixel[channel]), "{exact} as {}", pixel[channel]);
+                prop_assert!(rounds_to(&case, exact, found), "{exact} as {found}");
             }
         }
         let mut expected = plain.clone();
@@ -238,12 +238,12 @@ proptest! {
         let expected = run(InstructionSet::Scalar);
         for (position, pixel) in expected.chunks_exact(output.pixel).enumerate() {
             let place = [position / output.width, position % output.width];
-            for channel in 0..channels {
+            for (channel, &found) in pixel[..channels].iter().enumerate() {
                 let exact = reference(
                     &case, [input, output], &numbers,
                     [place[0], place[1], channel], true,
                 );
-                prop_assert!(rounds_to(&case, exact, pixel[channel]), "{exact} as {}", pixel[channel]);
+                prop_assert!(rounds_to(&case, exact, found), "{exact} as {found}");
             }
         }
         for set in InstructionSet::available() {
