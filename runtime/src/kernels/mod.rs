@@ -1,7 +1,7 @@
 //! Integer kernels of the int8 engine.
 //!
 //! Feature maps are NHWC int8, channels padded to a multiple of [`LANES`]; what stands in the padding is
-//! arbitrary and counts nothing. [`scalar`] is the definition: the kernels of every other instruction set
+//! arbitrary and counts nothing. [`InstructionSet::Scalar`] is the definition: the kernels of every other instruction set
 //! give the same bytes.
 
 mod convolution;
