@@ -26,6 +26,15 @@ pub(crate) enum Task {
 }
 
 impl Task {
+    /// Bytes of its packed weights.
+    pub fn packed_bytes(&self) -> usize {
+        match self {
+            Task::Convolution(task) => task.packed_bytes(),
+            Task::Depthwise(task) => task.packed_bytes(),
+            Task::Add(..) => 0,
+        }
+    }
+
     fn macs_per_value(&self) -> u64 {
         match self {
             Task::Convolution(task) => (task.window.taps() * task.input.channels) as u64,

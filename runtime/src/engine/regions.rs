@@ -14,8 +14,12 @@ use super::constants::{Problem, check_scale, per_channel, unknown, value, values
 use super::program::{MapId, Quantization, Step, Task};
 use crate::kernels::{Convolution, Depthwise, Map, Requantization, Residual, Window};
 
-/// The largest map or packed weights, in bytes: padding channels can make them 16 times what a file declares.
-const MAX_BYTES: usize = 1 << 26;
+/// The most memory that maps and packed weights may take, in bytes: padding channels can make them many times what a
+/// file declares.
+const MAX_BYTES: usize = 1 << 28;
+
+/// Channels that packing may pad to.
+const PADDED_CHANNELS: usize = 64;
 
 /// A quantised part in the making: the maps that hang together from one `QuantizeLinear` on.
 #[derive(Debug)]
@@ -54,6 +58,8 @@ pub(super) struct Regions {
     pub places: HashMap<OutletId, Place>,
     /// Quantised convolutions that are left to tract, and why.
     pub left: Vec<(usize, String)>,
+    /// A bound of what the maps and packed weights take.
+    bytes: usize,
 }
 
 /// If `outlet` is a `DequantizeLinear`: what it takes its input for, and that input.
@@ -228,84 +234,104 @@ impl Regions {
             return unknown("not a convolution");
         };
         let region = &mut self.regions[place.region];
-        let input = region.maps[place.map];
-        let output = output_map(model, node)?;
-        let window = window(op, input)?;
-        let inputs = &node.inputs;
-        let input_kind = model
-            .outlet_fact(inputs[0])
-            .map(|fact| fact.datum_type.unquantized());
-        let input_kind = input_kind.or_else(|_| unknown("without an input"))?;
-        let input_zero_point = zero_point(value::<i32>(model, inputs[3])?, input_kind)?;
-        let input_scale = check_scale(value::<f32>(model, inputs[4])?)?;
-        let output_scale = check_scale(value::<f32>(model, inputs[8])?)?;
-        let output_kind = node.outputs[0].fact.datum_type.unquantized();
-        let output_zero_point = zero_point(value::<i32>(model, inputs[7])?, output_kind)?;
-        let bias = per_channel::<i32>(model, inputs[2], output.channels)?;
-        let weight_scales = per_channel::<f32>(model, inputs[6], output.channels)?;
-        let weights = weights(model, inputs[1], inputs[5], output.channels)?;
-        let packed = output.pixel * window.taps() * input.channels.next_multiple_of(4);
-        if output.bytes().max(packed) > MAX_BYTES {
-            return unknown("too large");
+        let maps = [region.maps[place.map], output_map(model, node)?];
+        let task = convolution(model, node, op, maps)?;
+        self.bytes = self
+            .bytes
+            .saturating_add(maps[1].bytes() + task.packed_bytes());
+        if self.bytes > MAX_BYTES {
+            return unknown("the quantised part is too large");
         }
-        let mut multipliers = vec![0.0; output.pixel];
-        for (multiplier, scale) in multipliers.iter_mut().zip(weight_scales) {
-            *multiplier = input_scale * check_scale(scale)? / output_scale;
-            if !multiplier.is_finite() {
-                return Err(Problem::Malformed("scales that are too far apart".into()));
-            }
-        }
-        let requantization = Requantization {
-            multipliers,
-            zero_point: output_zero_point,
-            low: i8::MIN,
-            high: i8::MAX,
-        };
-        let maps = [input, output];
-        let depthwise = op.group == input.channels && op.group == output.channels;
-        let expected = output.channels * window.taps() * if depthwise { 1 } else { input.channels };
-        let task = if (op.group != 1 && !depthwise) || weights.len() != expected {
-            return unknown(format!("{} groups of channels", op.group));
-        } else if op.group == 1 {
-            let task = Convolution::new(
-                maps,
-                window,
-                &weights,
-                &bias,
-                input_zero_point,
-                requantization,
-            );
-            Task::Convolution(Box::new(task))
-        } else {
-            let task = Depthwise::new(
-                maps,
-                window,
-                &weights,
-                &bias,
-                input_zero_point,
-                requantization,
-            );
-            Task::Depthwise(Box::new(task))
-        };
         region.steps.push(Step {
             name: node.name.clone(),
             task,
             input: place.map,
             other: None,
         });
-        region.maps.push(output);
+        region.maps.push(maps[1]);
         region.nodes.push(node.id);
         let place = Place {
             map: region.steps.len(),
-            quantization: Quantization {
-                scale: output_scale,
-                zero_point: output_zero_point,
-            },
+            quantization: written_as(model, node)?,
             ..place
         };
         self.places.insert(node.id.into(), place);
         Ok(())
     }
+}
+
+/// The task of a quantised convolution.
+fn convolution(
+    model: &TypedModel,
+    node: &TypedNode,
+    op: &Conv,
+    [input, output]: [Map; 2],
+) -> Result<Task, Problem> {
+    let inputs = &node.inputs;
+    let window = window(op, input)?;
+    let depthwise = op.group == input.channels && op.group == output.channels;
+    let per_group = match op.group {
+        1 => input.channels,
+        _ if depthwise => 1,
+        groups => return unknown(format!("{groups} groups of channels")),
+    };
+    // What padding makes of the largest file that is read still fits.
+    if output.pixel.max(PADDED_CHANNELS) * window.taps() * per_group.max(PADDED_CHANNELS)
+        > MAX_BYTES
+    {
+        return unknown("too large");
+    }
+    let bias = per_channel::<i32>(model, inputs[2], output.channels)?;
+    let weights = weights(model, inputs[1], inputs[5], output.channels)?;
+    if weights.len() != output.channels * window.taps() * per_group {
+        return Err(Problem::Malformed("weights for other channels".into()));
+    }
+    let read = read_as(model, node)?;
+    let written = written_as(model, node)?;
+    let mut multipliers = vec![0.0; output.pixel];
+    let scales = per_channel::<f32>(model, inputs[6], output.channels)?;
+    for (multiplier, scale) in multipliers.iter_mut().zip(scales) {
+        *multiplier = read.scale * check_scale(scale)? / written.scale;
+        if !multiplier.is_finite() {
+            return Err(Problem::Malformed("scales that are too far apart".into()));
+        }
+    }
+    let requantization = Requantization {
+        multipliers,
+        zero_point: written.zero_point,
+        low: i8::MIN,
+        high: i8::MAX,
+    };
+    let maps = [input, output];
+    let zero_point = read.zero_point;
+    Ok(if op.group == 1 {
+        let task = Convolution::new(maps, window, &weights, &bias, zero_point, requantization);
+        Task::Convolution(Box::new(task))
+    } else {
+        let task = Depthwise::new(maps, window, &weights, &bias, zero_point, requantization);
+        Task::Depthwise(Box::new(task))
+    })
+}
+
+/// What a quantised convolution takes its input for.
+fn read_as(model: &TypedModel, node: &TypedNode) -> Result<Quantization, Problem> {
+    let kind = model
+        .outlet_fact(node.inputs[0])
+        .map(|fact| fact.datum_type.unquantized());
+    let kind = kind.or_else(|_| unknown("without an input"))?;
+    Ok(Quantization {
+        scale: check_scale(value::<f32>(model, node.inputs[4])?)?,
+        zero_point: zero_point(value::<i32>(model, node.inputs[3])?, kind)?,
+    })
+}
+
+/// What a quantised convolution writes its output as.
+fn written_as(model: &TypedModel, node: &TypedNode) -> Result<Quantization, Problem> {
+    let kind = node.outputs[0].fact.datum_type.unquantized();
+    Ok(Quantization {
+        scale: check_scale(value::<f32>(model, node.inputs[8])?)?,
+        zero_point: zero_point(value::<i32>(model, node.inputs[7])?, kind)?,
+    })
 }
 
 /// Zero point, inverse of the scale and type of the output of a `QuantizeLinear`.

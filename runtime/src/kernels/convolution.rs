@@ -52,6 +52,8 @@ impl Convolution {
         let taps = window.taps();
         assert_eq!(weights.len(), output.channels * input.channels * taps);
         assert_eq!(bias.len(), output.channels);
+        assert!(taps > 0 && output.has_whole_vectors());
+        assert!(input.pixel >= input.channels.next_multiple_of(DEPTH));
         assert_eq!(requantization.multipliers.len(), output.pixel);
         let steps = input.channels.div_ceil(DEPTH);
         let mut packed = vec![0; output.pixel * taps * steps * DEPTH];
@@ -87,6 +89,11 @@ impl Convolution {
             unsigned_bias: less(zero_point + 128),
             blank: vec![input_zero_point; input.pixel * window.kernel[1]],
         }
+    }
+
+    /// Bytes of its packed weights.
+    pub fn packed_bytes(&self) -> usize {
+        self.weights.len()
     }
 
     /// Computes the pixels `pixels` of the output map, counted row by row, into `output`, which holds these
@@ -127,10 +134,17 @@ impl Convolution {
         self.input.channels.div_ceil(DEPTH)
     }
 
-    /// Row and column of output pixel `position`.
+    /// Whether each output pixel looks at the input pixel of the same number, and nothing else.
+    #[inline]
+    pub(super) fn is_pointwise(&self) -> bool {
+        let sides = |map: Map| [map.height, map.width];
+        self.window == Window::POINT && sides(self.input) == sides(self.output)
+    }
+
+    /// Row and column of output pixel `position`; of a pointwise convolution, as if all stood in one row.
     #[inline]
     pub(super) fn place(&self, position: usize) -> [usize; 2] {
-        if self.window == Window::POINT {
+        if self.is_pointwise() {
             return [0, position];
         }
         [position / self.output.width, position % self.output.width]
@@ -140,7 +154,7 @@ impl Convolution {
     /// in the padding.
     #[inline]
     pub(super) fn pixel(&self, [row, column]: [usize; 2], tap: usize) -> Option<usize> {
-        if self.window == Window::POINT {
+        if self.is_pointwise() {
             return Some(column * self.input.pixel);
         }
         let (vertical, horizontal) = (tap / self.window.kernel[1], tap % self.window.kernel[1]);

@@ -50,6 +50,7 @@ impl Depthwise {
         assert_eq!(input.channels, output.channels);
         assert_eq!(weights.len(), output.channels * taps);
         assert_eq!(bias.len(), output.channels);
+        assert!(taps > 0 && input.has_whole_vectors() && output.has_whole_vectors());
         assert_eq!(requantization.multipliers.len(), output.pixel);
         let mut packed = vec![0; output.pixel * taps];
         let mut padded = vec![0; output.pixel];
@@ -85,6 +86,18 @@ impl Depthwise {
             bias: padded,
             blank: vec![input_zero_point; input.pixel],
         }
+    }
+
+    /// Bytes of its packed weights, in every order in which they are kept.
+    pub fn packed_bytes(&self) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        let ordered = self
+            .columns
+            .as_ref()
+            .map_or(0, |columns| columns.weights.len());
+        #[cfg(not(target_arch = "x86_64"))]
+        let ordered = 0;
+        self.weights.len() + ordered
     }
 
     /// Computes the rows `rows` of the output map into `output`, which holds these rows alone.

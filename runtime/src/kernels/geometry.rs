@@ -42,6 +42,11 @@ impl Map {
         }
     }
 
+    /// Whether a pixel is whole vectors of [`LANES`] bytes, which hold all channels.
+    pub(super) fn has_whole_vectors(&self) -> bool {
+        self.pixel.is_multiple_of(LANES) && self.pixel >= self.channels
+    }
+
     /// Bytes from one row to the next.
     pub fn row(&self) -> usize {
         self.width * self.pixel

@@ -15,7 +15,7 @@ fn places<const N: usize>(task: &Convolution, first: usize) -> [[usize; 2]; N] {
     let mut places = [place; N];
     for next in &mut places[1..] {
         place[1] += 1;
-        if place[1] == task.output.width && task.window != Window::POINT {
+        if place[1] == task.output.width && !task.is_pointwise() {
             place = [place[0] + 1, 0];
         }
         *next = place;
