@@ -2,12 +2,14 @@
 //! [`network`] runs it through tract, [`Model`] puts them together, and [`tags`] decides.
 
 pub mod engine;
+pub mod frame;
 pub mod kernels;
 pub mod labels;
 pub mod model;
 pub mod network;
 pub mod photo;
 pub mod preprocess;
+pub mod source;
 pub mod tags;
 
 pub use model::{Model, Prediction};

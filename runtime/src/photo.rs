@@ -90,10 +90,18 @@ pub fn has_photo_extension(path: &Path) -> bool {
 /// # Errors
 /// Also when `path` is not a regular file: opening a pipe might wait for ever.
 pub fn open(path: &Path) -> Result<RgbImage, PhotoError> {
+    decode(&read_bytes(path)?)
+}
+
+/// The bytes of the photo file at `path`.
+///
+/// # Errors
+/// When it can't be read, is not a regular file, or has more than [`MAX_FILE_BYTES`].
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, PhotoError> {
     if !fs::metadata(path)?.is_file() {
         return Err(PhotoError::NotAFile);
     }
-    read(File::open(path)?)
+    bytes(File::open(path)?)
 }
 
 /// Reads a photo from `reader` to its end; see [`decode`].
@@ -101,12 +109,16 @@ pub fn open(path: &Path) -> Result<RgbImage, PhotoError> {
 /// # Errors
 /// Also when there is more than [`MAX_FILE_BYTES`].
 pub fn read(reader: impl Read) -> Result<RgbImage, PhotoError> {
+    decode(&bytes(reader)?)
+}
+
+fn bytes(reader: impl Read) -> Result<Vec<u8>, PhotoError> {
     let mut bytes = Vec::new();
     reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(PhotoError::FileSize);
     }
-    decode(&bytes)
+    Ok(bytes)
 }
 
 /// Decodes a photo of any format that [`PhotoError::Format`] names, told by its content.
