@@ -5,6 +5,7 @@
 
 mod arguments;
 mod commands;
+mod service;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -1,5 +1,8 @@
-//! How a graphtag model runs on photos: [`photo`] decodes, [`preprocess`] makes the input tensor,
-//! [`network`] runs it through tract, [`Model`] puts them together, and [`tags`] decides.
+//! How a graphtag model runs on photos and streams.
+//!
+//! A photo: [`photo`] decodes, [`preprocess`] makes the input tensor, [`network`] runs it through tract,
+//! [`Model`] puts them together, and [`tags`] decides. A stream: a [`source`] delivers frames, and [`stream`]
+//! runs the model on the latest one, whose probabilities [`presence`] turns into tags over time.
 
 pub mod engine;
 pub mod frame;
@@ -9,7 +12,9 @@ pub mod model;
 pub mod network;
 pub mod photo;
 pub mod preprocess;
+pub mod presence;
 pub mod source;
+pub mod stream;
 pub mod tags;
 
 pub use model::{Model, Prediction};

@@ -1,5 +1,6 @@
 //! The text that names a source.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -8,6 +9,21 @@ use std::str::FromStr;
 pub enum SourceKind {
     /// A folder of photos, or one photo.
     Folder(PathBuf),
+}
+
+impl SourceKind {
+    /// Whether a source of this kind that was lost or is not there yet may come back.
+    pub fn comes_back(&self) -> bool {
+        !matches!(self, SourceKind::Folder(_))
+    }
+}
+
+impl fmt::Display for SourceKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            SourceKind::Folder(path) => path.display().fmt(formatter),
+        }
+    }
 }
 
 /// A text that names no source.

@@ -1,0 +1,140 @@
+//! What a running stream shares with the rest of a process.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::StreamOptions;
+use crate::Model;
+use crate::source::SourceError;
+
+/// Whether frames come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// The source is being opened for the first time.
+    Opening,
+    /// Frames come.
+    Present,
+    /// The source is lost, for this reason, and is being opened anew.
+    Lost(String),
+    /// The source has ended.
+    Ended,
+}
+
+/// How many frames went where, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Frames that the source delivered.
+    pub captured: u64,
+    /// Frames that a newer one replaced before they could be inferred.
+    pub dropped: u64,
+    /// Frames that could not be decoded or inferred.
+    pub failed: u64,
+    /// Frames that the model saw.
+    pub inferred: u64,
+    /// Frames of a still scene, which keep the last frame's scores.
+    pub still: u64,
+    /// Times that the source was lost.
+    pub lost: u64,
+}
+
+/// The handle of a stream, for other threads: stop it, change it, and see how it fares.
+#[derive(Default)]
+pub struct Control {
+    stopped: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    counts: Counts,
+    signal: Option<Signal>,
+    progress: Option<Instant>,
+    problem: Option<String>,
+    wanted: Wanted,
+}
+
+/// Changes that the stream has not taken up yet.
+#[derive(Default)]
+pub(super) struct Wanted {
+    pub model: Option<Model>,
+    pub thresholds: Vec<(usize, f32)>,
+    pub options: Option<StreamOptions>,
+}
+
+impl Control {
+    /// Ends the stream as soon as the present frame is done.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the stream was told to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// How many frames went where.
+    pub fn counts(&self) -> Counts {
+        self.state().counts
+    }
+
+    /// Whether frames come.
+    pub fn signal(&self) -> Signal {
+        self.state().signal.clone().unwrap_or(Signal::Opening)
+    }
+
+    /// When the stream last finished a round: with a frame, or with the finding that there is none.
+    pub fn progress(&self) -> Option<Instant> {
+        self.state().progress
+    }
+
+    /// The last frame's problem, in one line; `None` once a frame is well again.
+    pub fn problem(&self) -> Option<String> {
+        self.state().problem.clone()
+    }
+
+    /// Uses `model` from the next frame on, with its own thresholds.
+    pub fn swap_model(&self, model: Model) {
+        self.state().wanted.model = Some(model);
+    }
+
+    /// Sets the threshold of the label with this index from the next frame on.
+    pub fn set_threshold(&self, label: usize, threshold: f32) {
+        self.state().wanted.thresholds.push((label, threshold));
+    }
+
+    /// Applies all but the source of `options` from the next frame on.
+    pub fn set_options(&self, options: StreamOptions) {
+        self.state().wanted.options = Some(options);
+    }
+
+    pub(super) fn take_wanted(&self) -> Wanted {
+        std::mem::take(&mut self.state().wanted)
+    }
+
+    pub(super) fn count(&self, change: impl FnOnce(&mut Counts)) {
+        change(&mut self.state().counts);
+    }
+
+    pub(super) fn set_signal(&self, signal: Signal) {
+        self.state().signal = Some(signal);
+    }
+
+    pub(super) fn lose(&self, error: &SourceError) {
+        let mut state = self.state();
+        state.counts.lost += 1;
+        state.signal = Some(Signal::Lost(error.to_string()));
+    }
+
+    pub(super) fn note_progress(&self, problem: Option<Option<String>>) {
+        let mut state = self.state();
+        state.progress = Some(Instant::now());
+        if let Some(problem) = problem {
+            state.problem = problem;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,329 @@
+//! From a source to tags over time: capture in a thread of its own, inference in the caller's.
+
+mod capture;
+mod control;
+pub mod heat;
+mod motion;
+mod slot;
+mod view;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use control::{Control, Counts, Signal};
+pub use motion::MotionOptions;
+pub use view::{Rectangle, View};
+
+use crate::frame::Frame;
+use crate::presence::{Event, Presence, PresenceOptions};
+use crate::source::{SourceError, SourceOptions};
+use crate::{Model, Prediction};
+use heat::Heat;
+use motion::Motion;
+use slot::{Slot, Taken};
+
+/// The longest that a stop, a swap or a lost source goes unnoticed.
+const SLICE: Duration = Duration::from_millis(50);
+/// How long a reading of the temperature is good for.
+const HEAT_PERIOD: Duration = Duration::from_secs(2);
+/// How long the capturing thread may take to give its source back at the end.
+const FAREWELL: Duration = Duration::from_millis(1000);
+
+/// What a stream does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamOptions {
+    /// Where frames come from.
+    pub source: SourceOptions,
+    /// A source that is silent for so long is opened anew; once it is lost for so long, labels vanish.
+    pub patience: Duration,
+    /// The most inferences a second.
+    pub max_rate: Option<f64>,
+    /// Skips inference while the scene is still.
+    pub motion: Option<MotionOptions>,
+    /// The temperature, in degrees Celsius, above which the rate falls.
+    pub heat_limit: f32,
+    /// The part of the picture that the model sees.
+    pub view: View,
+    /// How probabilities become tags.
+    pub presence: PresenceOptions,
+}
+
+/// A label that is present.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Present {
+    /// Index of the label.
+    pub label: usize,
+    /// Its smoothed score.
+    pub score: f32,
+    /// Since when.
+    pub since: Instant,
+}
+
+/// What a stream has to say after a frame, or after the loss of its source.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// Counts observations, from 1.
+    pub number: u64,
+    /// The frame; `None` when the source is lost.
+    pub frame: Option<Arc<Frame>>,
+    /// Columns and rows of the decoded frame.
+    pub size: (u32, u32),
+    /// Labels of the model that was used.
+    pub labels: Arc<[String]>,
+    /// Threshold of every label.
+    pub thresholds: Arc<[f32]>,
+    /// Smoothed score of every label.
+    pub scores: Vec<f32>,
+    /// The labels that are present, the likeliest first.
+    pub present: Vec<Present>,
+    /// What changed.
+    pub events: Vec<Event>,
+    /// Whether the model saw this frame, and not the motion gate alone.
+    pub inferred: bool,
+    /// Time to decode the frame.
+    pub decode: Duration,
+    /// Time to resize and normalise it.
+    pub preprocess: Duration,
+    /// Time to run the network.
+    pub inference: Duration,
+}
+
+/// Runs until the source ends or `control` says stop, and hands every observation to `publish`, which must
+/// not wait.
+///
+/// # Errors
+/// When a source of files can't be opened. Other sources are opened anew, for ever.
+pub fn run(
+    model: Model,
+    options: &StreamOptions,
+    control: &Arc<Control>,
+    publish: impl FnMut(Observation),
+) -> Result<(), SourceError> {
+    let slot = Arc::new(Slot::default());
+    let capturing = {
+        let (source, patience) = (options.source.clone(), options.patience);
+        let (control, slot) = (control.clone(), slot.clone());
+        thread::spawn(move || capture::capture(&source, patience, &control, &slot))
+    };
+    let result = Inferring::new(model, options.clone(), control.clone(), publish).run(&slot);
+    control.stop();
+    let farewell = Instant::now() + FAREWELL;
+    while !capturing.is_finished() && Instant::now() < farewell {
+        thread::sleep(Duration::from_millis(5));
+    }
+    result
+}
+
+struct Inferring<F> {
+    model: Model,
+    labels: Arc<[String]>,
+    thresholds: Arc<[f32]>,
+    options: StreamOptions,
+    control: Arc<Control>,
+    publish: F,
+    presence: Presence,
+    motion: Motion,
+    probabilities: Vec<f32>,
+    number: u64,
+    last_frame: Instant,
+    heat: Heat,
+    heat_read: Option<Instant>,
+}
+
+impl<F: FnMut(Observation)> Inferring<F> {
+    fn new(model: Model, options: StreamOptions, control: Arc<Control>, publish: F) -> Self {
+        let metadata = model.metadata();
+        Inferring {
+            labels: metadata.labels.as_slice().into(),
+            thresholds: metadata.thresholds.as_slice().into(),
+            presence: Presence::new(metadata.labels.len(), options.presence),
+            model,
+            options,
+            control,
+            publish,
+            motion: Motion::default(),
+            probabilities: Vec::new(),
+            number: 0,
+            last_frame: Instant::now(),
+            heat: Heat::default(),
+            heat_read: None,
+        }
+    }
+
+    fn run(&mut self, slot: &Slot) -> Result<(), SourceError> {
+        let mut ready = Instant::now();
+        while !self.control.is_stopped() {
+            self.take_up_changes();
+            let slice = Instant::now() + SLICE;
+            if Instant::now() < ready {
+                thread::sleep(ready.min(slice).saturating_duration_since(Instant::now()));
+                continue;
+            }
+            let begin = Instant::now();
+            let problem = match slot.take(slice) {
+                Taken::Frame(frame) => {
+                    self.last_frame = frame.captured;
+                    let problem = self.observe(frame).err();
+                    ready = begin + self.pause(begin.elapsed());
+                    if problem.is_some() {
+                        self.control.count(|counts| counts.failed += 1);
+                    }
+                    Some(problem)
+                }
+                Taken::Nothing => {
+                    self.notice_loss();
+                    None
+                }
+                Taken::End(result) => {
+                    self.end();
+                    return result;
+                }
+            };
+            self.control.note_progress(problem);
+        }
+        self.end();
+        Ok(())
+    }
+
+    /// Decodes, infers, decides and publishes.
+    fn observe(&mut self, frame: Frame) -> Result<(), String> {
+        let begin = Instant::now();
+        let named = |problem: String| match &frame.name {
+            Some(name) => format!("{name}: {problem}"),
+            None => format!("frame: {problem}"),
+        };
+        let picture = frame
+            .picture
+            .decode()
+            .map_err(|error| named(error.to_string()))?;
+        let size = picture.dimensions();
+        let picture = self.options.view.of(picture);
+        let decode = begin.elapsed();
+        let inferred = match self.options.motion {
+            Some(motion) if !self.probabilities.is_empty() => {
+                self.motion.moves(frame.captured, &picture, motion)
+            }
+            _ => true,
+        };
+        let (mut preprocess, mut inference) = (Duration::ZERO, Duration::ZERO);
+        if inferred {
+            let prediction = self.model.predict(&picture);
+            let prediction: Prediction = prediction.map_err(|error| named(error.to_string()))?;
+            (preprocess, inference) = (prediction.preprocess, prediction.inference);
+            self.probabilities = prediction.probabilities;
+        }
+        self.control.count(|counts| {
+            counts.inferred += u64::from(inferred);
+            counts.still += u64::from(!inferred);
+        });
+        let events = self
+            .presence
+            .update(frame.captured, &self.probabilities, &self.thresholds);
+        let observation = Observation {
+            frame: Some(Arc::new(frame)),
+            size,
+            inferred,
+            decode,
+            preprocess,
+            inference,
+            ..self.observation(events)
+        };
+        (self.publish)(observation);
+        Ok(())
+    }
+
+    /// Labels vanish once the source has been lost for longer than it may be.
+    fn notice_loss(&mut self) {
+        let lost = matches!(self.control.signal(), Signal::Lost(_));
+        if lost && self.last_frame.elapsed() > self.options.patience {
+            let events = self.presence.clear(self.last_frame);
+            if !events.is_empty() {
+                let observation = self.observation(events);
+                (self.publish)(observation);
+            }
+        }
+    }
+
+    /// What is still present vanishes with the stream, so that every appearance has its end.
+    fn end(&mut self) {
+        let events = self.presence.clear(Instant::now());
+        let observation = self.observation(events);
+        (self.publish)(observation);
+    }
+
+    fn observation(&mut self, events: Vec<Event>) -> Observation {
+        self.number += 1;
+        let scores = self.presence.scores();
+        let present = self.presence.present().into_iter();
+        Observation {
+            number: self.number,
+            frame: None,
+            size: (0, 0),
+            labels: self.labels.clone(),
+            thresholds: self.thresholds.clone(),
+            present: present
+                .map(|(label, since)| Present {
+                    label,
+                    score: scores[label],
+                    since,
+                })
+                .collect(),
+            scores,
+            events,
+            inferred: false,
+            decode: Duration::ZERO,
+            preprocess: Duration::ZERO,
+            inference: Duration::ZERO,
+        }
+    }
+
+    fn take_up_changes(&mut self) {
+        let wanted = self.control.take_wanted();
+        if let Some(options) = wanted.options {
+            self.presence.set_options(options.presence);
+            self.options = options;
+        }
+        if let Some(model) = wanted.model {
+            self.take_up_model(model);
+        }
+        if !wanted.thresholds.is_empty() {
+            let mut thresholds = self.thresholds.to_vec();
+            for (label, threshold) in wanted.thresholds {
+                if let Some(present) = thresholds.get_mut(label) {
+                    *present = threshold;
+                }
+            }
+            self.thresholds = thresholds.into();
+        }
+    }
+
+    fn take_up_model(&mut self, model: Model) {
+        let metadata = model.metadata();
+        self.thresholds = metadata.thresholds.as_slice().into();
+        if metadata.labels != *self.labels {
+            // The old labels vanish under their own names.
+            let events = self.presence.clear(Instant::now());
+            let observation = self.observation(events);
+            (self.publish)(observation);
+            self.labels = metadata.labels.as_slice().into();
+            self.presence = Presence::new(self.labels.len(), self.options.presence);
+        }
+        self.probabilities.clear();
+        self.model = model;
+    }
+
+    /// From the begin of one inference, which took `busy`, to that of the next.
+    fn pause(&mut self, busy: Duration) -> Duration {
+        if self.heat_read.is_none_or(|at| at.elapsed() > HEAT_PERIOD) {
+            self.heat = heat::read();
+            self.heat_read = Some(Instant::now());
+        }
+        let heat = heat::pace(self.heat, self.options.heat_limit, busy);
+        let asked = self
+            .options
+            .max_rate
+            .map_or(Duration::ZERO, crate::source::period);
+        heat.max(asked)
+    }
+}
