@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use argh::FromArgs;
+use serde::Deserialize;
 
 use crate::commands::Command;
 
@@ -17,7 +18,7 @@ const ENCODED: char = '\0';
 /// What the command line asks for.
 pub enum Parsed {
     /// A command to run.
-    Command(Command),
+    Command(Box<Command>),
     /// Help or the version, to print.
     Print(String),
     /// Wrong usage: the problem in one line.
@@ -37,7 +38,8 @@ struct Arguments {
 }
 
 /// A path as the user gave it, UTF-8 or not.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(transparent)]
 pub struct PathArgument(pub PathBuf);
 
 impl FromStr for PathArgument {
@@ -63,7 +65,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Parsed {
         Ok(Arguments {
             command: Some(command),
             ..
-        }) => Parsed::Command(command),
+        }) => Parsed::Command(Box::new(command)),
         Ok(_) => Parsed::Wrong("no command given".into()),
         Err(exit) if exit.status.is_ok() => Parsed::Print(exit.output),
         Err(exit) => {

@@ -1,8 +1,11 @@
 //! What `graphtag` can do, one module per command.
 
 mod bench;
+mod config;
 mod inspect;
+mod model;
 mod models;
+mod run;
 mod tag;
 
 use argh::FromArgs;
@@ -22,6 +25,10 @@ pub enum Outcome {
 pub enum Command {
     /// Tags photos.
     Tag(tag::Tag),
+    /// Watches a source.
+    Run(run::Run),
+    /// Prints a configuration.
+    Config(config::Config),
     /// Describes a model.
     Inspect(inspect::Inspect),
     /// Measures what a model costs.
@@ -37,6 +44,8 @@ pub enum Command {
 pub fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Tag(options) => tag::run(&options),
+        Command::Run(flags) => run::run(&flags),
+        Command::Config(_) => config::run(),
         Command::Inspect(options) => inspect::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Models(options) => models::run(&options),

@@ -7,18 +7,15 @@ use std::io::{self, BufWriter};
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use argh::FromArgs;
-use graphtag_models::{Channels, zoo};
+use graphtag_models::Channels;
 use graphtag_runtime::{Model, Selection, photo, tags};
 
-use super::Outcome;
+use super::{Outcome, model};
 use crate::arguments::PathArgument;
 use inputs::{Input, Source};
 use output::{Format, Printer, Tagged};
-
-/// More threads than any device has cores.
-const MAX_THREADS: usize = 256;
 
 /// Say what photos show.
 #[derive(FromArgs)]
@@ -114,22 +111,9 @@ fn tag<'a>(
 }
 
 fn load(options: &Tag) -> Result<Model> {
-    ensure!(
-        options.threads.get() <= MAX_THREADS,
-        "--threads {} is more than {MAX_THREADS}",
-        options.threads
-    );
-    let model = match (&options.model, &options.labels) {
-        (Some(model), Some(labels)) => Model::foreign(&model.0, &labels.0),
-        (Some(model), None) => Model::open(&model.0),
-        (None, None) => Model::embedded(),
-        (None, Some(_)) => bail!("--labels is of use with --model only"),
-    };
-    let named = || match &options.model {
-        Some(path) => path.0.display().to_string(),
-        None => format!("embedded model {}", zoo::MODELS[0].name),
-    };
-    let mut model = model.with_context(named)?;
+    let path = options.model.as_ref().map(|path| path.0.as_path());
+    let labels = options.labels.as_ref().map(|path| path.0.as_path());
+    let mut model = model::load(path, labels)?;
     if options.mean.is_some() || options.scale.is_some() {
         let preprocessing = &model.metadata().preprocessing;
         let mean = options
@@ -140,7 +124,7 @@ fn load(options: &Tag) -> Result<Model> {
             .map_or(preprocessing.scale, |channels| channels.0);
         model = model.with_normalization(mean, scale);
     }
-    model.with_threads(options.threads).with_context(named)
+    model::with_threads(model, path, options.threads)
 }
 
 /// A score within 0..=1.

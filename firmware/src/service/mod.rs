@@ -1,4 +1,7 @@
-//! The service around a stream: what it knows and how it says it.
+//! The service around a stream: what it is told, what it knows, how it says it, and its life.
 
+pub mod life;
+pub mod lines;
 pub mod live;
 pub mod report;
+pub mod settings;

@@ -22,7 +22,10 @@ pub struct FrameReport {
     pub height: u32,
     /// The labels that are present, the likeliest first.
     pub tags: Vec<PresentReport>,
-    /// Whether the model saw this frame; if not, the scene was still.
+    /// Why the frame could not be decoded or inferred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Whether the model saw this frame; if not, the scene was still or the frame bad.
     pub inferred: bool,
     /// Time from capture to this report.
     pub age_ms: f64,
@@ -108,6 +111,7 @@ impl FrameReport {
             width: observation.size.0,
             height: observation.size.1,
             tags: present(observation),
+            error: observation.problem.clone(),
             inferred: observation.inferred,
             age_ms: milliseconds(frame.captured.elapsed()),
             decode_ms: milliseconds(observation.decode),

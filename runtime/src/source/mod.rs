@@ -48,6 +48,15 @@ pub struct SourceOptions {
     pub repeat: bool,
 }
 
+impl SourceOptions {
+    /// As [`Source::is_live`], before the source is opened.
+    pub fn is_live(&self) -> bool {
+        match self.kind {
+            SourceKind::Folder(_) => self.rate.is_some() || self.repeat,
+        }
+    }
+}
+
 /// A source that can't be opened or was lost. One line with the cause and, where there is one, the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {

@@ -126,12 +126,12 @@ impl Control {
         state.signal = Some(Signal::Lost(error.to_string()));
     }
 
-    pub(super) fn note_progress(&self, problem: Option<Option<String>>) {
-        let mut state = self.state();
-        state.progress = Some(Instant::now());
-        if let Some(problem) = problem {
-            state.problem = problem;
-        }
+    pub(super) fn note_progress(&self) {
+        self.state().progress = Some(Instant::now());
+    }
+
+    pub(super) fn note_problem(&self, problem: Option<String>) {
+        self.state().problem = problem;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -15,10 +15,10 @@ pub use control::{Control, Counts, Signal};
 pub use motion::MotionOptions;
 pub use view::{Rectangle, View};
 
+use crate::Model;
 use crate::frame::Frame;
 use crate::presence::{Event, Presence, PresenceOptions};
 use crate::source::{SourceError, SourceOptions};
-use crate::{Model, Prediction};
 use heat::Heat;
 use motion::Motion;
 use slot::{Slot, Taken};
@@ -79,7 +79,9 @@ pub struct Observation {
     pub present: Vec<Present>,
     /// What changed.
     pub events: Vec<Event>,
-    /// Whether the model saw this frame, and not the motion gate alone.
+    /// Why the frame could not be decoded or inferred, in one line; scores are then those before it.
+    pub problem: Option<String>,
+    /// Whether the model saw this frame.
     pub inferred: bool,
     /// Time to decode the frame.
     pub decode: Duration,
@@ -113,6 +115,16 @@ pub fn run(
         thread::sleep(Duration::from_millis(5));
     }
     result
+}
+
+/// What inferring a frame came to.
+#[derive(Default)]
+struct Seen {
+    size: (u32, u32),
+    inferred: bool,
+    decode: Duration,
+    preprocess: Duration,
+    inference: Duration,
 }
 
 struct Inferring<F> {
@@ -161,76 +173,81 @@ impl<F: FnMut(Observation)> Inferring<F> {
                 continue;
             }
             let begin = Instant::now();
-            let problem = match slot.take(slice) {
+            match slot.take(slice) {
                 Taken::Frame(frame) => {
                     self.last_frame = frame.captured;
-                    let problem = self.observe(frame).err();
+                    self.observe(frame);
                     ready = begin + self.pause(begin.elapsed());
-                    if problem.is_some() {
-                        self.control.count(|counts| counts.failed += 1);
-                    }
-                    Some(problem)
                 }
-                Taken::Nothing => {
-                    self.notice_loss();
-                    None
-                }
+                Taken::Nothing => self.notice_loss(),
                 Taken::End(result) => {
                     self.end();
                     return result;
                 }
-            };
-            self.control.note_progress(problem);
+            }
+            self.control.note_progress();
         }
         self.end();
         Ok(())
     }
 
-    /// Decodes, infers, decides and publishes.
-    fn observe(&mut self, frame: Frame) -> Result<(), String> {
-        let begin = Instant::now();
-        let named = |problem: String| match &frame.name {
-            Some(name) => format!("{name}: {problem}"),
-            None => format!("frame: {problem}"),
+    /// Infers, decides, counts and publishes.
+    fn observe(&mut self, frame: Frame) {
+        let (seen, problem) = match self.infer(&frame) {
+            Ok(seen) => (seen, None),
+            Err(problem) => (Seen::default(), Some(problem)),
         };
-        let picture = frame
-            .picture
-            .decode()
-            .map_err(|error| named(error.to_string()))?;
-        let size = picture.dimensions();
-        let picture = self.options.view.of(picture);
-        let decode = begin.elapsed();
-        let inferred = match self.options.motion {
-            Some(motion) if !self.probabilities.is_empty() => {
-                self.motion.moves(frame.captured, &picture, motion)
-            }
-            _ => true,
-        };
-        let (mut preprocess, mut inference) = (Duration::ZERO, Duration::ZERO);
-        if inferred {
-            let prediction = self.model.predict(&picture);
-            let prediction: Prediction = prediction.map_err(|error| named(error.to_string()))?;
-            (preprocess, inference) = (prediction.preprocess, prediction.inference);
-            self.probabilities = prediction.probabilities;
-        }
+        let failed = problem.is_some();
+        self.control.note_problem(problem.clone());
         self.control.count(|counts| {
-            counts.inferred += u64::from(inferred);
-            counts.still += u64::from(!inferred);
+            counts.failed += u64::from(failed);
+            counts.inferred += u64::from(seen.inferred);
+            counts.still += u64::from(!seen.inferred && !failed);
         });
-        let events = self
-            .presence
-            .update(frame.captured, &self.probabilities, &self.thresholds);
+        let mut events = Vec::new();
+        if !failed {
+            let now = frame.captured;
+            events = self
+                .presence
+                .update(now, &self.probabilities, &self.thresholds);
+        }
         let observation = Observation {
             frame: Some(Arc::new(frame)),
-            size,
-            inferred,
-            decode,
-            preprocess,
-            inference,
+            size: seen.size,
+            problem,
+            inferred: seen.inferred,
+            decode: seen.decode,
+            preprocess: seen.preprocess,
+            inference: seen.inference,
             ..self.observation(events)
         };
         (self.publish)(observation);
-        Ok(())
+    }
+
+    /// Leaves the probabilities of `frame`, unless the scene is still.
+    fn infer(&mut self, frame: &Frame) -> Result<Seen, String> {
+        let begin = Instant::now();
+        let picture = frame.picture.decode().map_err(|error| error.to_string())?;
+        let size = picture.dimensions();
+        let picture = self.options.view.of(picture);
+        let mut seen = Seen {
+            size,
+            inferred: true,
+            decode: begin.elapsed(),
+            ..Seen::default()
+        };
+        if let Some(motion) = self.options.motion {
+            let moves = self.motion.moves(frame.captured, &picture, motion);
+            seen.inferred = moves || self.probabilities.is_empty();
+        }
+        if seen.inferred {
+            let prediction = self.model.predict(&picture);
+            let prediction = prediction.map_err(|error| error.to_string())?;
+            seen.preprocess = prediction.preprocess;
+            seen.inference = prediction.inference;
+            self.probabilities = prediction.probabilities;
+        }
+        Ok(seen)
     }
 
     /// Labels vanish once the source has been lost for longer than it may be.
@@ -271,6 +288,7 @@ impl<F: FnMut(Observation)> Inferring<F> {
                 .collect(),
             scores,
             events,
+            problem: None,
             inferred: false,
             decode: Duration::ZERO,
             preprocess: Duration::ZERO,

@@ -1,0 +1,135 @@
+//! `graphtag run`: watches a source and publishes what it shows.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use graphtag_runtime::Model;
+use graphtag_runtime::stream::{self, Control, Observation};
+
+use super::{Outcome, model};
+use crate::service::life::Life;
+use crate::service::lines::{Lines, Output};
+use crate::service::live::Live;
+pub use crate::service::settings::Settings as Run;
+
+/// Runs until the source ends or a signal says stop.
+///
+/// # Errors
+/// Wrong configuration, an unusable model, a source of files that can't be opened, or output that can't be
+/// written.
+pub fn run(flags: &Run) -> Result<Outcome> {
+    let settings = flags.with_file()?;
+    let options = settings.stream()?;
+    let output = match &settings.output {
+        None => Output::default(),
+        Some(name) => name.parse().map_err(anyhow::Error::msg)?,
+    };
+    let model = load(&settings)?;
+    let control = Arc::new(Control::default());
+    set_thresholds(&settings, &model, &control)?;
+    let live = Live::new(
+        control.clone(),
+        options.source.kind.to_string(),
+        model.metadata().name.clone(),
+    );
+    let lossless = !options.source.is_live();
+    let mut lines = Lines::start(output, lossless, control.clone());
+    let mut reloading = Reloading {
+        flags: flags.clone(),
+        control: control.clone(),
+        model: version(&settings),
+    };
+    let life = Life::start(control.clone(), !lossless, move || reloading.reload())?;
+    let result = stream::run(model, &options, &control, |observation: Observation| {
+        if lossless {
+            report_problem(&observation);
+        }
+        let observation = Arc::new(observation);
+        lines.publish(&observation);
+        live.publish(observation);
+    });
+    life.finish();
+    let dropped = lines.finish()?;
+    if dropped > 0 {
+        eprintln!(
+            "graphtag: {dropped} observations were not written: standard output was too slow"
+        );
+    }
+    result?;
+    let failed = control.counts().failed;
+    Ok(if lossless && failed > 0 {
+        Outcome::SomeFailed
+    } else {
+        Outcome::AllWell
+    })
+}
+
+/// Every bad file of a folder matters to who gave it; of a camera, [`Life`] logs some.
+fn report_problem(observation: &Observation) {
+    if let (Some(problem), Some(frame)) = (&observation.problem, &observation.frame) {
+        eprintln!(
+            "graphtag: {}: {problem}",
+            frame.name.as_deref().unwrap_or("frame")
+        );
+    }
+}
+
+fn load(settings: &Run) -> Result<Model> {
+    let path = settings.model_path();
+    let labels = settings.labels.as_ref().map(|path| path.0.as_path());
+    let threads = settings.threads.unwrap_or(NonZeroUsize::MIN);
+    model::with_threads(model::load(path, labels)?, path, threads)
+}
+
+fn set_thresholds(settings: &Run, model: &Model, control: &Control) -> Result<()> {
+    let labels = &model.metadata().labels;
+    for (label, threshold) in settings.thresholds()? {
+        let found = labels.iter().position(|name| *name == label);
+        let index = found.with_context(|| {
+            format!("threshold: the model has no label {label:?} (graphtag inspect lists them)")
+        })?;
+        control.set_threshold(index, threshold);
+    }
+    Ok(())
+}
+
+/// The model file and when it was last written.
+fn version(settings: &Run) -> Option<(std::path::PathBuf, Option<SystemTime>)> {
+    let path: &Path = settings.model_path()?;
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    Some((path.into(), modified.ok()))
+}
+
+/// What SIGHUP does: all settings but the source and the addresses, and the model if its file has changed.
+struct Reloading {
+    flags: Run,
+    control: Arc<Control>,
+    model: Option<(std::path::PathBuf, Option<SystemTime>)>,
+}
+
+impl Reloading {
+    fn reload(&mut self) {
+        match self.apply() {
+            Ok(()) => eprintln!("graphtag: configuration read again"),
+            Err(error) => eprintln!("graphtag: {error:#}; the old configuration goes on"),
+        }
+    }
+
+    fn apply(&mut self) -> Result<()> {
+        let settings = self.flags.with_file()?;
+        let options = settings.stream()?;
+        let version = version(&settings);
+        let model = load(&settings)?;
+        set_thresholds(&settings, &model, &self.control)?;
+        self.control.set_options(options);
+        if version != self.model {
+            self.control.swap_model(model);
+            self.model = version;
+        }
+        Ok(())
+    }
+}

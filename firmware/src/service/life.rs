@@ -1,0 +1,143 @@
+//! The life of the service: signals of the system, the service manager's watchdog, and what is logged.
+
+use std::process;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use graphtag_runtime::stream::{Control, Signal};
+use sd_notify::NotifyState;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
+
+/// How often the stream is looked at.
+const ROUND: Duration = Duration::from_millis(200);
+/// The stream counts as stuck after this time without progress.
+const STUCK: Duration = Duration::from_secs(10);
+/// The most time from a signal to the end of the process.
+const FAREWELL: Duration = Duration::from_millis(1800);
+/// A stream of bad frames is logged no more often than this.
+const PROBLEM_PERIOD: Duration = Duration::from_secs(10);
+
+/// Two threads: one waits for signals, the other looks after the stream.
+pub struct Life {
+    signals: Handle,
+    ended: Sender<()>,
+}
+
+impl Life {
+    /// Stops the stream of `control` on SIGTERM and SIGINT, and calls `reload` on SIGHUP. Problems of frames
+    /// are logged only where `log_problems`.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn start(
+        control: Arc<Control>,
+        log_problems: bool,
+        mut reload: impl FnMut() + Send + 'static,
+    ) -> Result<Self> {
+        let mut signals =
+            Signals::new([SIGTERM, SIGINT, SIGHUP]).context("signals can't be handled")?;
+        let handle = signals.handle();
+        let stopped = control.clone();
+        thread::spawn(move || {
+            for signal in signals.forever() {
+                if signal == SIGHUP {
+                    reload();
+                } else {
+                    if stopped.is_stopped() {
+                        process::exit(0);
+                    }
+                    notify(&[NotifyState::Stopping]);
+                    stopped.stop();
+                    thread::spawn(end_in_time);
+                }
+            }
+        });
+        let (ended, end) = mpsc::channel();
+        thread::spawn(move || {
+            let mut watch = Watch::default();
+            while end.recv_timeout(ROUND) == Err(RecvTimeoutError::Timeout) {
+                watch.look(&control);
+                if log_problems {
+                    watch.log_problem(control.problem());
+                }
+            }
+        });
+        notify(&[NotifyState::Ready]);
+        Ok(Life {
+            signals: handle,
+            ended,
+        })
+    }
+
+    /// Leaves signals to the system again, as far as the threads go.
+    pub fn finish(self) {
+        self.signals.close();
+        // The thread may be gone already.
+        let _ = self.ended.send(());
+    }
+}
+
+/// Some sink or source may hang; the process does not.
+fn end_in_time() {
+    thread::sleep(FAREWELL);
+    eprintln!("graphtag: not everything came to its end in time");
+    process::exit(0);
+}
+
+/// What was last seen of the stream.
+#[derive(Default)]
+struct Watch {
+    signal: Option<Signal>,
+    problem: Option<(Instant, String)>,
+    pinged: Option<Instant>,
+}
+
+impl Watch {
+    fn look(&mut self, control: &Control) {
+        let signal = control.signal();
+        if self.signal.as_ref() != Some(&signal) {
+            match (&self.signal, &signal) {
+                (_, Signal::Lost(cause)) => eprintln!("graphtag: no frames: {cause}; trying again"),
+                (Some(Signal::Lost(_)), Signal::Present) => eprintln!("graphtag: frames again"),
+                _ => {}
+            }
+            self.signal = Some(signal);
+        }
+        self.ping(control);
+    }
+
+    fn log_problem(&mut self, problem: Option<String>) {
+        let Some(problem) = problem else { return };
+        let repeated = self
+            .problem
+            .as_ref()
+            .is_some_and(|(logged, last)| *last == problem || logged.elapsed() < PROBLEM_PERIOD);
+        if !repeated {
+            eprintln!("graphtag: bad frame: {problem}");
+            self.problem = Some((Instant::now(), problem));
+        }
+    }
+
+    /// Pings the service manager's watchdog at half its time, while the stream makes progress.
+    fn ping(&mut self, control: &Control) {
+        let Some(time) = sd_notify::watchdog_enabled() else {
+            return;
+        };
+        let alive = control
+            .progress()
+            .is_some_and(|progress| progress.elapsed() < time.min(STUCK));
+        if alive && self.pinged.is_none_or(|at| at.elapsed() > time / 2) {
+            notify(&[NotifyState::Watchdog]);
+            self.pinged = Some(Instant::now());
+        }
+    }
+}
+
+/// Without a service manager nobody listens, which is no fault.
+fn notify(states: &[NotifyState]) {
+    let _ = sd_notify::notify(states);
+}
