@@ -14,6 +14,7 @@ use super::{Outcome, model};
 use crate::service::life::Life;
 use crate::service::lines::{Lines, Output};
 use crate::service::live::Live;
+use crate::service::mqtt::Mqtt;
 pub use crate::service::settings::Settings as Run;
 
 /// Runs until the source ends or a signal says stop.
@@ -31,11 +32,14 @@ pub fn run(flags: &Run) -> Result<Outcome> {
     let model = load(&settings)?;
     let control = Arc::new(Control::default());
     set_thresholds(&settings, &model, &control)?;
-    let live = Live::new(
+    let live = Arc::new(Live::new(
         control.clone(),
         options.source.kind.to_string(),
         model.metadata().name.clone(),
-    );
+    ));
+    let mqtt = settings.mqtt()?;
+    let mqtt = mqtt.map(|options| Mqtt::start(options, live.clone()));
+    let mqtt = mqtt.transpose()?;
     let lossless = !options.source.is_live();
     let mut lines = Lines::start(output, lossless, control.clone());
     let mut reloading = Reloading {
@@ -52,6 +56,9 @@ pub fn run(flags: &Run) -> Result<Outcome> {
         lines.publish(&observation);
         live.publish(observation);
     });
+    if let Some(mqtt) = mqtt {
+        mqtt.finish();
+    }
     life.finish();
     let dropped = lines.finish()?;
     if dropped > 0 {

@@ -3,5 +3,6 @@
 pub mod life;
 pub mod lines;
 pub mod live;
+pub mod mqtt;
 pub mod report;
 pub mod settings;

@@ -14,6 +14,7 @@ use graphtag_runtime::source::SourceOptions;
 use graphtag_runtime::stream::{MotionOptions, Rectangle, StreamOptions, View};
 use serde::Deserialize;
 
+use super::mqtt::{self, BrokerAddress, MqttOptions};
 use crate::arguments::PathArgument;
 
 /// The commented configuration that `graphtag config` prints.
@@ -104,6 +105,21 @@ pub struct Settings {
     /// serve an address other than loopback without a token
     #[argh(switch)]
     pub no_auth: bool,
+    /// broker to publish to, mqtt://[USER@]HOST[:PORT], or mqtts:// for TLS
+    #[argh(option)]
+    pub mqtt: Option<String>,
+    /// file with the broker's password
+    #[argh(option)]
+    pub mqtt_password_file: Option<PathArgument>,
+    /// certificate authority of the broker (PEM); those of the system if not given
+    #[argh(option)]
+    pub mqtt_authority: Option<PathArgument>,
+    /// first part of every MQTT topic (default graphtag)
+    #[argh(option)]
+    pub mqtt_prefix: Option<String>,
+    /// name of this device, in MQTT topics and in Home Assistant (default the host's name)
+    #[argh(option)]
+    pub name: Option<String>,
 }
 
 /// Keys of `file` wherever `flags` says nothing; both structs are of the same type.
@@ -135,14 +151,21 @@ impl Settings {
         let mut file = parse(&text).with_context(named)?;
         // Paths in the file are relative to its folder, so that a service may start anywhere.
         let folder = path.parent().unwrap_or(Path::new(""));
-        for path in [&mut file.model, &mut file.labels, &mut file.token_file] {
+        let paths = [
+            &mut file.model,
+            &mut file.labels,
+            &mut file.token_file,
+            &mut file.mqtt_password_file,
+            &mut file.mqtt_authority,
+        ];
+        for path in paths {
             if let Some(PathArgument(path)) = path {
                 *path = folder.join(&*path);
             }
         }
         Ok(overlay!(self.clone(), file;
             options: source rate size patience model labels threads max_fps motion heat_limit crop smoothing
-                keep appear_after vanish_after output http token_file;
+                keep appear_after vanish_after output http token_file mqtt mqtt_password_file mqtt_authority mqtt_prefix name;
             switches: r#loop no_auth;
             lists: mask threshold))
     }
@@ -194,6 +217,42 @@ impl Settings {
                     .unwrap_or(defaults.vanish_after),
             },
         })
+    }
+
+    /// Where to publish by MQTT, if anywhere.
+    ///
+    /// # Errors
+    /// When the address, the name or a file is not usable.
+    pub fn mqtt(&self) -> Result<Option<MqttOptions>> {
+        let Some(broker) = &self.mqtt else {
+            return Ok(None);
+        };
+        let broker: BrokerAddress = broker.parse().map_err(anyhow::Error::msg)?;
+        let password = self.mqtt_password_file.as_ref().map(|path| secret(&path.0));
+        let authority = self.mqtt_authority.as_ref().map(|PathArgument(path)| {
+            fs::read(path).with_context(|| format!("mqtt_authority: {}", path.display()))
+        });
+        let name = match &self.name {
+            Some(name) => name.clone(),
+            None => mqtt::slug(&rustix::system::uname().nodename().to_string_lossy()),
+        };
+        let prefix = self
+            .mqtt_prefix
+            .clone()
+            .unwrap_or_else(|| "graphtag".into());
+        for (key, part) in [("name", &name), ("mqtt_prefix", &prefix)] {
+            ensure!(
+                !part.is_empty() && mqtt::slug(part) == *part,
+                "{key}: {part:?} is not of small letters, digits, _ and - alone"
+            );
+        }
+        Ok(Some(MqttOptions {
+            broker,
+            password: password.transpose()?,
+            authority: authority.transpose()?,
+            prefix,
+            name,
+        }))
     }
 
     /// The thresholds that are set, by label.
@@ -251,6 +310,18 @@ fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
     let (key, known) = message.strip_prefix("unknown field `")?.split_once('`')?;
     let known = known.split('`').skip(1).step_by(2).collect();
     Some((key, known))
+}
+
+/// The secret that is the first line of the file at `path`.
+///
+/// # Errors
+/// When it can't be read or is empty. The secret is in no message.
+pub fn secret(path: &Path) -> Result<String> {
+    let named = || path.display().to_string();
+    let text = fs::read_to_string(path).with_context(named)?;
+    let secret = text.lines().next().unwrap_or_default().trim();
+    ensure!(!secret.is_empty(), "{}: no secret in it", named());
+    Ok(secret.into())
 }
 
 fn positive(key: &str, number: Option<f64>) -> Result<Option<f64>> {
