@@ -26,7 +26,7 @@ pub enum Command {
     /// Tags photos.
     Tag(tag::Tag),
     /// Watches a source.
-    Run(run::Run),
+    Run(Box<run::Run>),
     /// Prints a configuration.
     Config(config::Config),
     /// Describes a model.

@@ -16,6 +16,7 @@ use crate::service::lines::{Lines, Output};
 use crate::service::live::Live;
 use crate::service::mqtt::Mqtt;
 pub use crate::service::settings::Settings as Run;
+use crate::service::web::Web;
 
 /// Runs until the source ends or a signal says stop.
 ///
@@ -37,6 +38,9 @@ pub fn run(flags: &Run) -> Result<Outcome> {
         options.source.kind.to_string(),
         model.metadata().name.clone(),
     ));
+    let web = settings.http()?;
+    let web = web.map(|options| Web::start(&options, live.clone()));
+    let web = web.transpose()?;
     let mqtt = settings.mqtt()?;
     let mqtt = mqtt.map(|options| Mqtt::start(options, live.clone()));
     let mqtt = mqtt.transpose()?;
@@ -58,6 +62,9 @@ pub fn run(flags: &Run) -> Result<Outcome> {
     });
     if let Some(mqtt) = mqtt {
         mqtt.finish();
+    }
+    if let Some(web) = web {
+        web.finish();
     }
     life.finish();
     let dropped = lines.finish()?;

@@ -12,10 +12,10 @@ use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
+use super::live::STUCK;
+
 /// How often the stream is looked at.
 const ROUND: Duration = Duration::from_millis(200);
-/// The stream counts as stuck after this time without progress.
-const STUCK: Duration = Duration::from_secs(10);
 /// The most time from a signal to the end of the process.
 const FAREWELL: Duration = Duration::from_millis(1800);
 /// A stream of bad frames is logged no more often than this.

@@ -1,15 +1,20 @@
 //! What the running service knows, for sinks that look when they like.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use graphtag_runtime::stream::{Control, Observation};
+use graphtag_runtime::stream::{Control, Observation, Signal};
 use tokio::sync::{broadcast, watch};
 
 use super::report::{self, EventReport, HealthReport};
 
 /// Events that a slow listener may be behind before it misses some.
 const EVENTS: usize = 256;
+/// Events that are remembered.
+const HISTORY: usize = 100;
+/// The stream counts as stuck after this time without progress.
+pub const STUCK: Duration = Duration::from_secs(10);
 
 /// The latest observation, the events as they happen, and the handle of the stream.
 pub struct Live {
@@ -23,6 +28,7 @@ pub struct Live {
     pub model: String,
     latest: watch::Sender<Option<Arc<Observation>>>,
     events: broadcast::Sender<EventReport>,
+    history: Mutex<VecDeque<EventReport>>,
 }
 
 impl Live {
@@ -35,12 +41,18 @@ impl Live {
             model,
             latest: watch::Sender::new(None),
             events: broadcast::Sender::new(EVENTS),
+            history: Mutex::default(),
         }
     }
 
     /// Makes `observation` the latest; never waits.
     pub fn publish(&self, observation: Arc<Observation>) {
         for event in report::events(&observation) {
+            let mut history = self.remembered();
+            if history.len() == HISTORY {
+                history.pop_front();
+            }
+            history.push_back(event.clone());
             // Nobody may be listening.
             let _ = self.events.send(event);
         }
@@ -60,5 +72,23 @@ impl Live {
     /// How the service fares.
     pub fn health(&self) -> HealthReport {
         report::health(&self.control, self.started)
+    }
+
+    /// The latest events, the oldest first.
+    pub fn history(&self) -> Vec<EventReport> {
+        self.remembered().iter().cloned().collect()
+    }
+
+    /// Why the service does not do what it is there for, if so.
+    pub fn unhealthy(&self) -> Option<String> {
+        if let Signal::Lost(cause) = self.control.signal() {
+            return Some(format!("no frames: {cause}"));
+        }
+        let idle = self.control.progress().unwrap_or(self.started).elapsed();
+        (idle > STUCK).then(|| format!("no progress for {} s", idle.as_secs()))
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, VecDeque<EventReport>> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

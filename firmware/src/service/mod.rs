@@ -6,3 +6,4 @@ pub mod live;
 pub mod mqtt;
 pub mod report;
 pub mod settings;
+pub mod web;

@@ -15,6 +15,7 @@ use graphtag_runtime::stream::{MotionOptions, Rectangle, StreamOptions, View};
 use serde::Deserialize;
 
 use super::mqtt::{self, BrokerAddress, MqttOptions};
+use super::web::HttpOptions;
 use crate::arguments::PathArgument;
 
 /// The commented configuration that `graphtag config` prints.
@@ -158,10 +159,8 @@ impl Settings {
             &mut file.mqtt_password_file,
             &mut file.mqtt_authority,
         ];
-        for path in paths {
-            if let Some(PathArgument(path)) = path {
-                *path = folder.join(&*path);
-            }
+        for PathArgument(path) in paths.into_iter().flatten() {
+            *path = folder.join(&*path);
         }
         Ok(overlay!(self.clone(), file;
             options: source rate size patience model labels threads max_fps motion heat_limit crop smoothing
@@ -232,10 +231,7 @@ impl Settings {
         let authority = self.mqtt_authority.as_ref().map(|PathArgument(path)| {
             fs::read(path).with_context(|| format!("mqtt_authority: {}", path.display()))
         });
-        let name = match &self.name {
-            Some(name) => name.clone(),
-            None => mqtt::slug(&rustix::system::uname().nodename().to_string_lossy()),
-        };
+        let name = self.device_name();
         let prefix = self
             .mqtt_prefix
             .clone()
@@ -253,6 +249,33 @@ impl Settings {
             prefix,
             name,
         }))
+    }
+
+    /// Where to serve the page and the API, if anywhere.
+    ///
+    /// # Errors
+    /// When the token can't be read, or the address is open to others without one.
+    pub fn http(&self) -> Result<Option<HttpOptions>> {
+        let Some(address) = self.http else {
+            return Ok(None);
+        };
+        let token = self.token_file.as_ref().map(|path| secret(&path.0));
+        let token = token.transpose().context("token_file")?;
+        ensure!(
+            address.ip().is_loopback() || token.is_some() || self.no_auth,
+            "http: others can reach {address}; give a --token-file, or say --no-auth"
+        );
+        Ok(Some(HttpOptions {
+            address,
+            token,
+            name: self.device_name(),
+        }))
+    }
+
+    /// The name of this device: the host's, unless told otherwise.
+    fn device_name(&self) -> String {
+        let host = || mqtt::slug(&rustix::system::uname().nodename().to_string_lossy());
+        self.name.clone().unwrap_or_else(host)
     }
 
     /// The thresholds that are set, by label.

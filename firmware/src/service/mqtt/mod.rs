@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use graphtag_runtime::stream::Observation;
 use rumqttc::{
-    AsyncClient, ClientError, ConnectionError, Event, EventLoop, LastWill, Packet, QoS,
+    AsyncClient, ClientError, ConnectionError, Event, EventLoop, LastWill, Outgoing, Packet, QoS,
     TlsConfiguration, Transport,
 };
 use tokio::sync::{broadcast, watch};

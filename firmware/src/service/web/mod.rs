@@ -1,0 +1,81 @@
+//! The live page and the API: `openapi.json` describes it.
+
+mod guard;
+mod metrics;
+mod preview;
+mod routes;
+mod server;
+mod state;
+mod streams;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use tokio::sync::watch;
+
+use super::live::Live;
+use guard::Guard;
+use routes::Service;
+
+/// How long open connections may take to notice the end.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// Where to serve, and to whom.
+#[derive(Clone, Debug)]
+pub struct HttpOptions {
+    /// The address; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// What a client must know; `None` lets everyone in who reaches the address.
+    pub token: Option<String>,
+    /// The name of this device.
+    pub name: String,
+}
+
+/// The running server.
+pub struct Web {
+    stop: watch::Sender<bool>,
+    running: JoinHandle<()>,
+}
+
+impl Web {
+    /// Serves `live` in a thread of its own.
+    ///
+    /// # Errors
+    /// When the address can't be had.
+    pub fn start(options: &HttpOptions, live: Arc<Live>) -> Result<Self> {
+        let address = options.address;
+        let listener =
+            TcpListener::bind(address).with_context(|| format!("http: address {address}"))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(1)
+            .build()
+            .context("http")?;
+        let (stop, stopped) = watch::channel(false);
+        let guard = Guard::new(options.token.as_deref(), &options.name);
+        let service = Service::new(live, options.name.clone(), stopped.clone());
+        let routes = routes::routes(Arc::new(service), guard);
+        let running = thread::spawn(move || {
+            if let Err(error) = runtime.block_on(server::serve(listener, routes, stopped)) {
+                eprintln!("graphtag: http: {error}; the page and the API are gone");
+            }
+            runtime.shutdown_timeout(FAREWELL);
+        });
+        eprintln!("graphtag: live page at http://{address}/");
+        Ok(Web { stop, running })
+    }
+
+    /// Ends open connections, or gives them up after a moment.
+    pub fn finish(self) {
+        self.stop.send_replace(true);
+        let farewell = Instant::now() + 2 * FAREWELL;
+        while !self.running.is_finished() && Instant::now() < farewell {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
