@@ -2,6 +2,7 @@
 
 mod folder;
 mod kind;
+pub mod v4l2;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -53,6 +54,7 @@ impl SourceOptions {
     pub fn is_live(&self) -> bool {
         match self.kind {
             SourceKind::Folder(_) => self.rate.is_some() || self.repeat,
+            SourceKind::V4l2 { .. } => true,
         }
     }
 }
@@ -93,6 +95,9 @@ impl SourceError {
 /// When it is not there or refuses.
 pub fn open(options: &SourceOptions) -> Result<Box<dyn Source>, SourceError> {
     match &options.kind {
+        SourceKind::V4l2 { device, format } => {
+            Ok(Box::new(v4l2::V4l2::open(device, *format, options)?))
+        }
         SourceKind::Folder(path) => Ok(Box::new(folder::Folder::open(path, options)?)),
     }
 }
