@@ -1,6 +1,7 @@
 //! What `graphtag` can do, one module per command.
 
 mod bench;
+mod cameras;
 mod config;
 mod inspect;
 mod model;
@@ -27,6 +28,8 @@ pub enum Command {
     Tag(tag::Tag),
     /// Watches a source.
     Run(Box<run::Run>),
+    /// Lists the cameras.
+    Cameras(cameras::Cameras),
     /// Prints a configuration.
     Config(config::Config),
     /// Describes a model.
@@ -45,6 +48,7 @@ pub fn run(command: Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Tag(options) => tag::run(&options),
         Command::Run(flags) => run::run(&flags),
+        Command::Cameras(options) => cameras::run(&options),
         Command::Config(_) => config::run(),
         Command::Inspect(options) => inspect::run(&options),
         Command::Bench(options) => bench::run(&options),
