@@ -4,9 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::driver::{Capabilities, Device};
+use super::device::Device;
 use super::formats::{self, Choice, Format};
 use super::remedy;
+use super::structures::Capabilities;
 use crate::source::SourceError;
 
 /// A camera as Video4Linux2 knows it.

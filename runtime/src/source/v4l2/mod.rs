@@ -1,9 +1,11 @@
 //! Cameras of Linux: `v4l2:DEVICE`.
 
 mod cameras;
+mod device;
 mod driver;
 mod formats;
 mod pixels;
+mod structures;
 
 use std::io;
 use std::time::Instant;
@@ -15,7 +17,8 @@ pub use formats::{Choice, Format, FourCc, Rates, Sizes, choose};
 
 use super::{Next, Source, SourceError, SourceOptions};
 use crate::frame::Frame;
-use driver::{Device, Negotiated, Stream};
+use device::{Device, Negotiated};
+use driver::Stream;
 use pixels::Layout;
 
 /// Columns or rows of the largest picture, as in a JPEG.

@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use super::driver::Negotiated;
+use super::device::Negotiated;
 use crate::frame::{Picture, Yuv, YuvLayout};
 
 /// How pixels stand in a buffer.
