@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use graphtag_runtime::Model;
-use graphtag_runtime::stream::{self, Control, Observation};
+use graphtag_runtime::stream::{self, Change, Control, Observation};
 
 use super::{Outcome, model};
 use crate::service::life::Life;
@@ -30,9 +30,16 @@ pub fn run(flags: &Run) -> Result<Outcome> {
         None => Output::default(),
         Some(name) => name.parse().map_err(anyhow::Error::msg)?,
     };
-    let model = load(&settings)?;
     let control = Arc::new(Control::default());
-    set_thresholds(&settings, &model, &control)?;
+    let lossless = !options.source.is_live();
+    // Before the model is loaded, so that a signal is heard from the beginning.
+    let life = Life::start(control.clone(), !lossless)?;
+    let model = load(&settings)?;
+    control.change(Change {
+        options: options.clone(),
+        model: None,
+        thresholds: thresholds(&settings, &model)?,
+    });
     let live = Arc::new(Live::new(
         control.clone(),
         options.source.kind.to_string(),
@@ -44,14 +51,13 @@ pub fn run(flags: &Run) -> Result<Outcome> {
     let mqtt = settings.mqtt()?;
     let mqtt = mqtt.map(|options| Mqtt::start(options, live.clone()));
     let mqtt = mqtt.transpose()?;
-    let lossless = !options.source.is_live();
     let mut lines = Lines::start(output, lossless, control.clone());
     let mut reloading = Reloading {
         flags: flags.clone(),
-        control: control.clone(),
+        live: live.clone(),
         model: version(&settings),
     };
-    let life = Life::start(control.clone(), !lossless, move || reloading.reload())?;
+    let life = life.ready(move || reloading.reload());
     let result = stream::run(model, &options, &control, |observation: Observation| {
         if lossless {
             report_problem(&observation);
@@ -99,16 +105,18 @@ fn load(settings: &Run) -> Result<Model> {
     model::with_threads(model::load(path, labels)?, path, threads)
 }
 
-fn set_thresholds(settings: &Run, model: &Model, control: &Control) -> Result<()> {
-    let labels = &model.metadata().labels;
+/// The threshold of every label: the model's own, unless settings say otherwise.
+fn thresholds(settings: &Run, model: &Model) -> Result<Vec<f32>> {
+    let metadata = model.metadata();
+    let mut thresholds = metadata.thresholds.clone();
     for (label, threshold) in settings.thresholds()? {
-        let found = labels.iter().position(|name| *name == label);
+        let found = metadata.labels.iter().position(|name| *name == label);
         let index = found.with_context(|| {
             format!("threshold: the model has no label {label:?} (graphtag inspect lists them)")
         })?;
-        control.set_threshold(index, threshold);
+        thresholds[index] = threshold;
     }
-    Ok(())
+    Ok(thresholds)
 }
 
 /// The model file and when it was last written.
@@ -121,7 +129,7 @@ fn version(settings: &Run) -> Option<(std::path::PathBuf, Option<SystemTime>)> {
 /// What SIGHUP does: all settings but the source and the addresses, and the model if its file has changed.
 struct Reloading {
     flags: Run,
-    control: Arc<Control>,
+    live: Arc<Live>,
     model: Option<(std::path::PathBuf, Option<SystemTime>)>,
 }
 
@@ -138,12 +146,15 @@ impl Reloading {
         let options = settings.stream()?;
         let version = version(&settings);
         let model = load(&settings)?;
-        set_thresholds(&settings, &model, &self.control)?;
-        self.control.set_options(options);
-        if version != self.model {
-            self.control.swap_model(model);
-            self.model = version;
-        }
+        let name = model.metadata().name.clone();
+        let changed = version != self.model;
+        self.live.control.change(Change {
+            options,
+            thresholds: thresholds(&settings, &model)?,
+            model: changed.then_some(model),
+        });
+        self.live.set_model(&name);
+        self.model = version;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,31 +21,30 @@ const FAREWELL: Duration = Duration::from_millis(1800);
 /// A stream of bad frames is logged no more often than this.
 const PROBLEM_PERIOD: Duration = Duration::from_secs(10);
 
-/// Two threads: one waits for signals, the other looks after the stream.
+/// Three threads: one waits for signals, one looks after the stream, and one reloads.
 pub struct Life {
     signals: Handle,
     ended: Sender<()>,
+    reloads: Receiver<()>,
 }
 
 impl Life {
-    /// Stops the stream of `control` on SIGTERM and SIGINT, and calls `reload` on SIGHUP. Problems of frames
-    /// are logged only where `log_problems`.
+    /// Stops the stream of `control` on SIGTERM and SIGINT, from now on. Problems of frames are logged only
+    /// where `log_problems`.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn start(
-        control: Arc<Control>,
-        log_problems: bool,
-        mut reload: impl FnMut() + Send + 'static,
-    ) -> Result<Self> {
+    pub fn start(control: Arc<Control>, log_problems: bool) -> Result<Self> {
         let mut signals =
             Signals::new([SIGTERM, SIGINT, SIGHUP]).context("signals can't be handled")?;
         let handle = signals.handle();
         let stopped = control.clone();
+        // One that waits stands for all: it is done after the last of them.
+        let (reload, reloads) = mpsc::sync_channel(1);
         thread::spawn(move || {
             for signal in signals.forever() {
                 if signal == SIGHUP {
-                    reload();
+                    let _ = reload.try_send(());
                 } else {
                     if stopped.is_stopped() {
                         process::exit(0);
@@ -66,13 +65,36 @@ impl Life {
                 }
             }
         });
-        notify(&[NotifyState::Ready]);
         Ok(Life {
             signals: handle,
             ended,
+            reloads,
         })
     }
 
+    /// Says that the service is ready, and calls `reload` for every SIGHUP from now on, in a thread of its
+    /// own: a model that takes long to load does not keep the service from ending.
+    pub fn ready(self, mut reload: impl FnMut() + Send + 'static) -> Ready {
+        thread::spawn(move || {
+            for () in self.reloads {
+                reload();
+            }
+        });
+        notify(&[NotifyState::Ready]);
+        Ready {
+            signals: self.signals,
+            ended: self.ended,
+        }
+    }
+}
+
+/// The life of a service that is ready.
+pub struct Ready {
+    signals: Handle,
+    ended: Sender<()>,
+}
+
+impl Ready {
     /// Leaves signals to the system again, as far as the threads go.
     pub fn finish(self) {
         self.signals.close();

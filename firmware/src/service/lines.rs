@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use graphtag_runtime::stream::{Control, Observation};
 
 use super::report::{self, FrameReport};
@@ -101,27 +101,43 @@ impl Lines {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        failure.map_or(Ok(self.dropped), |error| Err(error.into()))
+        match failure {
+            None => Ok(self.dropped),
+            Some(error) => Err(error).context("standard output"),
+        }
     }
 }
 
 fn write(output: Output, observations: &Receiver<Arc<Observation>>) -> io::Result<()> {
     let mut to = BufWriter::new(io::stdout());
     for observation in observations {
-        match output {
-            Output::Nothing => {}
-            Output::Events => {
-                for event in report::events(&observation) {
-                    line(&mut to, &event)?;
-                }
-            }
-            Output::Frames => {
-                if let Some(frame) = FrameReport::of(&observation) {
-                    line(&mut to, &frame)?;
-                }
+        write_observation(&mut to, output, &observation)?;
+        to.flush()?;
+    }
+    Ok(())
+}
+
+/// Writes the lines of `observation`.
+///
+/// # Errors
+/// When `to` can't be written.
+pub fn write_observation(
+    to: &mut impl Write,
+    output: Output,
+    observation: &Observation,
+) -> io::Result<()> {
+    match output {
+        Output::Nothing => {}
+        Output::Events => {
+            for event in report::events(observation) {
+                line(to, &event)?;
             }
         }
-        to.flush()?;
+        Output::Frames => {
+            if let Some(frame) = FrameReport::of(observation) {
+                line(to, &frame)?;
+            }
+        }
     }
     Ok(())
 }

@@ -24,11 +24,10 @@ pub struct Live {
     pub started: Instant,
     /// How the source is called, without credentials.
     pub source: String,
-    /// How the model is called.
-    pub model: String,
     latest: watch::Sender<Option<Arc<Observation>>>,
     events: broadcast::Sender<EventReport>,
     history: Mutex<VecDeque<EventReport>>,
+    model: Mutex<String>,
 }
 
 impl Live {
@@ -38,10 +37,10 @@ impl Live {
             control,
             started: Instant::now(),
             source,
-            model,
             latest: watch::Sender::new(None),
             events: broadcast::Sender::new(EVENTS),
             history: Mutex::default(),
+            model: Mutex::new(model),
         }
     }
 
@@ -77,6 +76,19 @@ impl Live {
     /// The latest events, the oldest first.
     pub fn history(&self) -> Vec<EventReport> {
         self.remembered().iter().cloned().collect()
+    }
+
+    /// How the model is called.
+    pub fn model(&self) -> String {
+        self.model
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Says how the model is called from now on.
+    pub fn set_model(&self, name: &str) {
+        *self.model.lock().unwrap_or_else(PoisonError::into_inner) = name.into();
     }
 
     /// Why the service does not do what it is there for, if so.

@@ -54,12 +54,22 @@ struct State {
     wanted: Wanted,
 }
 
+/// What a stream does from its next frame on, all at once.
+pub struct Change {
+    /// All but the source of these.
+    pub options: StreamOptions,
+    /// Another model, if not the present one.
+    pub model: Option<Model>,
+    /// The threshold of every label of the model.
+    pub thresholds: Vec<f32>,
+}
+
 /// Changes that the stream has not taken up yet.
 #[derive(Default)]
 pub(super) struct Wanted {
-    pub model: Option<Model>,
+    pub change: Option<Change>,
+    /// Of single labels, after the change.
     pub thresholds: Vec<(usize, f32)>,
-    pub options: Option<StreamOptions>,
 }
 
 impl Control {
@@ -93,19 +103,18 @@ impl Control {
         self.state().problem.clone()
     }
 
-    /// Uses `model` from the next frame on, with its own thresholds.
-    pub fn swap_model(&self, model: Model) {
-        self.state().wanted.model = Some(model);
+    /// Does as `change` says from the next frame on; single thresholds that were set before are forgotten.
+    pub fn change(&self, mut change: Change) {
+        let wanted = &mut self.state().wanted;
+        let earlier = wanted.change.take().and_then(|earlier| earlier.model);
+        change.model = change.model.or(earlier);
+        wanted.thresholds.clear();
+        wanted.change = Some(change);
     }
 
     /// Sets the threshold of the label with this index from the next frame on.
     pub fn set_threshold(&self, label: usize, threshold: f32) {
         self.state().wanted.thresholds.push((label, threshold));
-    }
-
-    /// Applies all but the source of `options` from the next frame on.
-    pub fn set_options(&self, options: StreamOptions) {
-        self.state().wanted.options = Some(options);
     }
 
     pub(super) fn take_wanted(&self) -> Wanted {

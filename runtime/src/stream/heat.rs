@@ -55,7 +55,7 @@ pub fn pace(heat: Heat, limit: f32, busy: Duration) -> Duration {
     if heat.throttled == Some(true) {
         share = share.min(0.5);
     }
-    busy.div_f32(share.clamp(LEAST_SHARE, 1.0))
+    busy.div_f64(share.clamp(LEAST_SHARE, 1.0).into())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use control::{Control, Counts, Signal};
+pub use control::{Change, Control, Counts, Signal};
 pub use motion::MotionOptions;
 pub use view::{Rectangle, View};
 
@@ -298,12 +298,13 @@ impl<F: FnMut(Observation)> Inferring<F> {
 
     fn take_up_changes(&mut self) {
         let wanted = self.control.take_wanted();
-        if let Some(options) = wanted.options {
-            self.presence.set_options(options.presence);
-            self.options = options;
-        }
-        if let Some(model) = wanted.model {
-            self.take_up_model(model);
+        if let Some(change) = wanted.change {
+            self.presence.set_options(change.options.presence);
+            self.options = change.options;
+            if let Some(model) = change.model {
+                self.take_up_model(model);
+            }
+            self.thresholds = change.thresholds.into();
         }
         if !wanted.thresholds.is_empty() {
             let mut thresholds = self.thresholds.to_vec();
@@ -318,7 +319,6 @@ impl<F: FnMut(Observation)> Inferring<F> {
 
     fn take_up_model(&mut self, model: Model) {
         let metadata = model.metadata();
-        self.thresholds = metadata.thresholds.as_slice().into();
         if metadata.labels != *self.labels {
             // The old labels vanish under their own names.
             let events = self.presence.clear(Instant::now());

@@ -77,7 +77,7 @@ pub fn state(name: &str, live: &Live) -> StateReport {
         name: name.into(),
         version: env!("CARGO_PKG_VERSION"),
         source: live.source.clone(),
-        model: live.model.clone(),
+        model: live.model(),
         health: live.health(),
         heat: HeatReport::read(),
         frame: latest.as_deref().and_then(FrameReport::of),
