@@ -14,6 +14,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use axum::Router;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::live::Live;
@@ -32,6 +34,25 @@ pub struct HttpOptions {
     pub token: Option<String>,
     /// The name of this device.
     pub name: String,
+}
+
+/// Answers the requests for `live` that come over one connection, as [`Web`] does for all, until `stopped`.
+///
+/// # Errors
+/// When the client is too slow, breaks off, or does not speak HTTP.
+pub async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    options: &HttpOptions,
+    live: Arc<Live>,
+    stopped: watch::Receiver<bool>,
+) -> Result<()> {
+    Ok(server::answer(stream, routes(options, live, stopped)).await?)
+}
+
+fn routes(options: &HttpOptions, live: Arc<Live>, stopped: watch::Receiver<bool>) -> Router {
+    let guard = Guard::new(options.token.as_deref(), &options.name);
+    let service = Service::new(live, options.name.clone(), stopped);
+    routes::routes(Arc::new(service), guard)
 }
 
 /// The running server.
@@ -57,9 +78,7 @@ impl Web {
             .build()
             .context("http")?;
         let (stop, stopped) = watch::channel(false);
-        let guard = Guard::new(options.token.as_deref(), &options.name);
-        let service = Service::new(live, options.name.clone(), stopped.clone());
-        let routes = routes::routes(Arc::new(service), guard);
+        let routes = routes(options, live, stopped.clone());
         let running = thread::spawn(move || {
             if let Err(error) = runtime.block_on(server::serve(listener, routes, stopped)) {
                 eprintln!("graphtag: http: {error}; the page and the API are gone");

@@ -7,7 +7,7 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{MethodRouter, get, put};
 use axum::{Json, Router, middleware};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -22,6 +22,8 @@ use crate::service::live::Live;
 const STREAMS: usize = 64;
 /// The most bytes of the body of a request.
 const BODY_BYTES: usize = 4 << 10;
+/// The description of the API.
+const OPENAPI: &str = include_str!("openapi.json");
 
 /// What the handlers share.
 pub struct Service {
@@ -60,39 +62,47 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// All paths.
-pub fn routes(service: Arc<Service>, guard: Guard) -> Router {
-    Router::new()
-        .route(
-            "/",
-            get(file(
-                "text/html; charset=utf-8",
-                include_str!("page/index.html"),
-            )),
-        )
-        .route(
+/// The page, and the document that describes the rest.
+fn files() -> [(&'static str, MethodRouter<Arc<Service>>); 5] {
+    const HTML: &str = "text/html; charset=utf-8";
+    [
+        ("/", get(file(HTML, include_str!("page/index.html")))),
+        (
             "/page.css",
             get(file("text/css", include_str!("page/page.css"))),
-        )
-        .route(
+        ),
+        (
             "/page.js",
             get(file("text/javascript", include_str!("page/page.js"))),
-        )
-        .route(
+        ),
+        (
             "/icon.svg",
             get(file("image/svg+xml", include_str!("page/icon.svg"))),
-        )
-        .route(
-            "/api/openapi.json",
-            get(file("application/json", include_str!("openapi.json"))),
-        )
-        .route("/api/state", get(get_state))
-        .route("/api/events", get(get_events))
-        .route("/api/snapshot.jpg", get(get_snapshot))
-        .route("/api/thresholds/{label}", put(put_threshold))
-        .route("/live.mjpg", get(get_pictures))
-        .route("/metrics", get(get_metrics))
-        .route("/healthz", get(get_health))
+        ),
+        ("/api/openapi.json", get(file("application/json", OPENAPI))),
+    ]
+}
+
+/// What [`OPENAPI`] describes.
+fn api() -> [(&'static str, MethodRouter<Arc<Service>>); 7] {
+    [
+        ("/api/state", get(get_state)),
+        ("/api/events", get(get_events)),
+        ("/api/snapshot.jpg", get(get_snapshot)),
+        ("/api/thresholds/{label}", put(put_threshold)),
+        ("/live.mjpg", get(get_pictures)),
+        ("/metrics", get(get_metrics)),
+        ("/healthz", get(get_health)),
+    ]
+}
+
+/// All paths.
+pub fn routes(service: Arc<Service>, guard: Guard) -> Router {
+    let paths = files().into_iter().chain(api());
+    paths
+        .fold(Router::new(), |router, (path, methods)| {
+            router.route(path, methods)
+        })
         .with_state(service)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(middleware::from_fn_with_state(guard, guard::watch))
@@ -182,5 +192,21 @@ async fn get_health(State(service): Shared) -> Response {
     match service.live.unhealthy() {
         None => "ok\n".into_response(),
         Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_document_describes_every_path_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let described = document["paths"].as_object().unwrap().keys();
+        let described: BTreeSet<&str> = described.map(String::as_str).collect();
+        let served = api().map(|(path, _)| path);
+        assert_eq!(described, BTreeSet::from(served));
     }
 }

@@ -9,6 +9,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
@@ -57,10 +58,21 @@ pub async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, routes: Router) -> Result<(), hyper::Error> {
+async fn connection(stream: TcpStream, routes: Router) -> hyper::Result<()> {
     // Latency and dead clients; without these options it works as well.
     let _ = stream.set_nodelay(true);
     let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNTAKEN_MILLISECONDS);
+    answer(stream, routes).await
+}
+
+/// Answers the requests that come over `stream`, one after the other.
+///
+/// # Errors
+/// When the client is too slow, breaks off, or does not speak HTTP.
+pub async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    routes: Router,
+) -> hyper::Result<()> {
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)

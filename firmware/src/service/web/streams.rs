@@ -121,7 +121,7 @@ struct Pictures {
 }
 
 impl Pictures {
-    /// A part and the boundary after it, without which browsers show it one picture late.
+    /// A part and the boundary after it, by which a reader knows at once that it is whole.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             let observed = async {
