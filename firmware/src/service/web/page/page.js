@@ -3,13 +3,19 @@
 const SHOWN = 8;
 const MINUTE = 60_000;
 const HISTORY = 100;
-const COLOURS = ['#0d9488', '#d97706', '#7c3aed', '#dc2626', '#2563eb', '#65a30d'];
+const STATE_PERIOD = 10_000;
+// Of the chart, in CSS pixels.
+const ROW = 30;
+const AXIS = 20;
+const LABELS = 120;
 
 const at = id => document.getElementById(id);
 
 let labels = [];
 let frame = null;
+let state = null;
 let dragged = null;
+let loading = false;
 const rows = new Map();
 const samples = [];
 
@@ -33,10 +39,13 @@ function row(index) {
   slider.addEventListener('input', () => { dragged = index; });
   slider.addEventListener('change', () => setThreshold(index, Number(slider.value)));
   slider.addEventListener('blur', () => { if (dragged === index) dragged = null; });
+  const numbers = element('span', 'numbers');
   const score = element('span', 'score');
+  const threshold = element('span', 'threshold');
+  numbers.append(score, threshold);
   track.append(bar, slider);
-  item.append(name, track, score);
-  const made = { item, bar, slider, score };
+  item.append(name, track, numbers);
+  const made = { item, bar, slider, score, threshold };
   rows.set(index, made);
   return made;
 }
@@ -73,12 +82,12 @@ function drawTags(present) {
       if (list.contains(focused)) focused.focus();
     }
   }
-  for (const [index, { item, bar, slider, score }] of rows) {
+  for (const [index, { item, bar, slider, score, threshold }] of rows) {
     item.classList.toggle('present', present.has(labels[index]));
     bar.style.width = `${frame.scores[index] * 100}%`;
     score.textContent = frame.scores[index].toFixed(2);
     if (dragged !== index) slider.value = frame.thresholds[index];
-    slider.title = `threshold ${Number(slider.value).toFixed(2)}`;
+    threshold.textContent = `of ${Number(slider.value).toFixed(2)}`;
   }
 }
 
@@ -92,7 +101,6 @@ function drawFrame() {
   const chips = tags.map(tag => element('span', '', tag.label));
   at('present').replaceChildren(...chips);
   if (seen) {
-    if (seen.width) at('picture').style.aspectRatio = `${seen.width} / ${seen.height}`;
     const name = seen.path ? `${seen.path.split('/').pop()} · ` : '';
     at('frame').textContent = `${name}${seen.width} × ${seen.height} · ${seen.inference_ms.toFixed(1)} ms to infer`;
   }
@@ -102,12 +110,16 @@ function drawFrame() {
 function drawHealth(health) {
   const { frames } = health;
   const lines = [
-    ['source', health.lost_because ? `${health.signal}: ${health.lost_because}` : health.signal],
+    ['signal', health.lost_because ? `${health.signal}: ${health.lost_because}` : health.signal],
     ['running for', duration(health.uptime_s)],
-    ['frames', `${frames.captured} captured, ${frames.inferred} inferred`],
-    ['', `${frames.dropped} dropped, ${frames.still} still, ${frames.failed} failed`],
-    ['lost', `${frames.source_lost} times`],
+    ['captured', `${frames.captured} frames, of which ${frames.inferred} inferred, ${frames.still} still`],
+    ['not seen', `${frames.dropped} dropped, ${frames.failed} failed; source lost ${frames.source_lost} times`],
   ];
+  if (state) {
+    lines.unshift(['source', state.source], ['model', state.model]);
+    const { celsius, throttled } = state.heat;
+    if (celsius !== null) lines.push(['temperature', `${celsius.toFixed(0)} °C${throttled ? ', throttled' : ''}`]);
+  }
   if (health.problem) lines.push(['problem', health.problem]);
   at('health').replaceChildren(...lines.flatMap(([name, value]) => [element('dt', '', name), element('dd', '', value)]));
   if (health.signal === 'present') say('live', false);
@@ -137,63 +149,84 @@ function addChange(change) {
 
 function sample() {
   const now = Date.now();
-  samples.push({ now, scores: frame.scores });
+  const tags = frame.frame ? frame.frame.tags : [];
+  samples.push({ now, scores: frame.scores, present: new Set(tags.map(tag => tag.label)) });
   while (samples.length && samples[0].now < now - MINUTE) samples.shift();
+}
+
+// The labels that were present last, in the order of the model.
+function remembered() {
+  const found = new Set();
+  for (const { present } of [...samples].reverse()) {
+    for (const label of present) {
+      if (found.size < SHOWN) found.add(label);
+    }
+  }
+  return labels.flatMap((label, index) => (found.has(label) ? [index] : []));
 }
 
 function drawChart() {
   requestAnimationFrame(() => setTimeout(drawChart, 250));
   const canvas = at('chart');
+  const shown = remembered();
+  canvas.style.height = `${Math.max(1, shown.length) * ROW + AXIS}px`;
   const scale = window.devicePixelRatio || 1;
   const { clientWidth: width, clientHeight: height } = canvas;
   canvas.width = width * scale;
   canvas.height = height * scale;
   const pen = canvas.getContext('2d');
   pen.scale(scale, scale);
+  const style = getComputedStyle(document.documentElement);
+  const colour = name => style.getPropertyValue(name);
   const now = Date.now();
-  const style = getComputedStyle(document.body);
-  pen.strokeStyle = style.getPropertyValue('--line');
-  for (const share of [0, 0.5, 1]) {
-    const y = 4 + (height - 8) * (1 - share);
-    pen.beginPath();
-    pen.moveTo(0, y);
-    pen.lineTo(width, y);
-    pen.stroke();
-  }
-  const highest = labels.map((label, index) => [Math.max(0, ...samples.map(({ scores }) => scores[index])), index]);
-  const drawn = highest.filter(([score]) => score > 0.1).sort(([a], [b]) => b - a).slice(0, COLOURS.length);
-  drawn.forEach(([, index], colour) => {
-    pen.strokeStyle = COLOURS[colour];
-    pen.lineWidth = 2;
-    pen.beginPath();
-    for (const point of samples) {
-      pen.lineTo(width * (1 - (now - point.now) / MINUTE), 4 + (height - 8) * (1 - point.scores[index]));
-    }
-    pen.stroke();
-  });
-  at('legend').replaceChildren(...drawn.map(([, index], colour) => {
-    const item = element('li');
-    const mark = element('i');
-    mark.style.background = COLOURS[colour];
-    item.append(mark, labels[index]);
-    return item;
-  }));
+  const x = time => LABELS + (width - LABELS) * (1 - (now - time) / MINUTE);
+  pen.font = '14px system-ui, sans-serif';
+  pen.textBaseline = 'middle';
+  shown.forEach((index, place) => drawRow(pen, index, place, x, colour, width));
+  pen.fillStyle = colour('--quiet');
+  if (!shown.length) pen.fillText('nothing was present', 0, ROW / 2);
+  pen.font = '12px system-ui, sans-serif';
+  pen.fillText('1 min ago', LABELS, height - AXIS / 2 + 2);
+  pen.textAlign = 'right';
+  pen.fillText('now', width, height - AXIS / 2 + 2);
 }
 
+// A label and its score over time, strong where it was present.
+function drawRow(pen, index, place, x, colour, width) {
+  const base = (place + 1) * ROW - 4;
+  pen.fillStyle = colour('--ink');
+  pen.fillText(labels[index], 0, base - ROW / 2 + 6, LABELS - 10);
+  samples.forEach(({ now, scores, present }, number) => {
+    const left = Math.max(LABELS, x(now));
+    const right = number + 1 < samples.length ? x(samples[number + 1].now) : width;
+    const high = scores[index] * (ROW - 8);
+    pen.fillStyle = colour(present.has(labels[index]) ? '--accent' : '--faint');
+    pen.fillRect(left, base - high, Math.max(0, right - left) + 0.5, high);
+  });
+  pen.fillStyle = colour('--line');
+  pen.fillRect(LABELS, base, width - LABELS, 1);
+}
+
+// The picture that belongs to the frame, one at a time: browsers show those of a stream one late.
 function showPicture() {
+  const seen = frame.frame;
+  if (loading || document.hidden || !seen || seen.error) return;
+  loading = true;
+  at('picture').src = `/api/snapshot.jpg?${seen.frame}`;
+}
+
+function watchPicture() {
   const picture = at('picture');
-  picture.addEventListener('error', () => setTimeout(() => { picture.src = `/live.mjpg?${Date.now()}`; }, 1000));
-  picture.src = '/live.mjpg';
+  for (const end of ['load', 'error']) picture.addEventListener(end, () => { loading = false; });
+  // Its place keeps the shape of the first one, so that the page does not jump.
+  picture.addEventListener('load', () => {
+    picture.style.aspectRatio = `${picture.naturalWidth} / ${picture.naturalHeight}`;
+  }, { once: true });
 }
 
 function listen() {
   const events = new EventSource('/api/events');
-  let lost = false;
-  events.addEventListener('open', () => {
-    if (lost) at('picture').src = `/live.mjpg?${Date.now()}`;
-    lost = false;
-  });
-  events.addEventListener('error', () => { lost = true; say('no connection', true); });
+  events.addEventListener('error', () => say('no connection', true));
   events.addEventListener('labels', event => {
     labels = JSON.parse(event.data);
     rows.clear();
@@ -204,21 +237,27 @@ function listen() {
     frame = JSON.parse(event.data);
     sample();
     drawFrame();
+    showPicture();
     drawHealth(frame.health);
   });
   events.addEventListener('change', event => addChange(JSON.parse(event.data)));
 }
 
+async function readState() {
+  const answer = await fetch('/api/state').catch(() => null);
+  if (answer && answer.ok) state = await answer.json();
+}
+
 async function start() {
   at('find').addEventListener('input', () => { if (frame) drawFrame(); });
-  const answer = await fetch('/api/state').catch(() => null);
-  if (answer && answer.ok) {
-    const state = await answer.json();
+  await readState();
+  setInterval(readState, STATE_PERIOD);
+  if (state) {
     at('name').textContent = state.name;
     document.title = `${state.name} · graphtag`;
     state.history.forEach(addChange);
   }
-  showPicture();
+  watchPicture();
   listen();
   drawChart();
 }
