@@ -1,5 +1,10 @@
 //! Runs the real `graphtag` as a user does, and sees what the user sees.
 
+pub mod broker;
+pub mod browser;
+pub mod schema;
+pub mod service;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -55,13 +60,15 @@ pub fn bad(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("bad").join(name)
 }
 
-/// A command of `graphtag` as it is released, built when first asked for.
+/// A command of `graphtag`: the file that `GRAPHTAG_BINARY` names, such as one of a package, or else as it is
+/// released, built when first asked for.
 ///
 /// # Panics
 /// When the build fails.
 pub fn graphtag() -> Command {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    Command::new(BINARY.get_or_init(build))
+    let given = || std::env::var_os("GRAPHTAG_BINARY").map(PathBuf::from);
+    Command::new(BINARY.get_or_init(|| given().unwrap_or_else(build)))
 }
 
 fn build() -> PathBuf {
