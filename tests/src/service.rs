@@ -1,7 +1,8 @@
 //! A `graphtag run` that goes on while a test looks at it.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -101,6 +102,18 @@ impl Service {
         Service::spawn(&mut command)
     }
 
+    /// Starts `graphtag run` on the photos of `tests/photos`, ten a second and again and again, with a line for
+    /// each.
+    pub fn watch(further: &[&str]) -> Self {
+        let arguments = [
+            "--source=tests/photos",
+            "--loop",
+            "--rate=10",
+            "--output=frames",
+        ];
+        Service::start([&arguments, further].concat())
+    }
+
     /// Starts `command`, whatever it is.
     ///
     /// # Panics
@@ -161,6 +174,17 @@ impl Service {
             .collect()
     }
 
+    /// How many lines standard output has so far.
+    pub fn count(&self) -> usize {
+        self.stdout().lines().count()
+    }
+
+    /// Waits for `count` lines more than there are now.
+    pub fn goes_on(&self, count: usize) {
+        let wanted = self.count() + count;
+        wait_for("further lines", || (self.count() >= wanted).then_some(()));
+    }
+
     /// Waits until standard error contains `text`.
     pub fn says(&self, text: &str) {
         wait_for(&format!("{text:?} on standard error"), || {
@@ -176,6 +200,15 @@ impl Service {
             let (address, _) = rest.split_once("/\n")?;
             Some(address.to_owned())
         })
+    }
+
+    /// As [`Service::address`], for sockets.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub fn socket_address(&self) -> SocketAddr {
+        let address = self.address();
+        address.trim_start_matches("http://").parse().unwrap()
     }
 
     /// `/api/state`.
@@ -247,6 +280,13 @@ fn collect(from: impl Read + Send + 'static) -> Arc<Mutex<String>> {
         }
     });
     collected
+}
+
+/// A client that asks for `path` and reads nothing; `None` when it is not let in.
+pub fn viewer(address: SocketAddr, path: &str) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(&address, RECOVERY).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").ok()?;
+    Some(stream)
 }
 
 /// An answer over HTTP.

@@ -38,18 +38,6 @@ fn retained(listener: &Listener, prefix: &str) -> Vec<(String, String)> {
     retained.map(|m| (m.topic, m.payload)).collect()
 }
 
-fn frames(service: &Service) -> usize {
-    service.stdout().lines().count()
-}
-
-/// Waits for `count` frames more than there are now.
-fn goes_on(service: &Service, count: usize) {
-    let wanted = frames(service) + count;
-    wait_for("further frames", || {
-        (frames(service) >= wanted).then_some(())
-    });
-}
-
 #[test]
 fn home_assistant_is_told_one_device_with_a_sensor_per_label() {
     if !has_broker() {
@@ -199,7 +187,7 @@ fn a_broker_that_was_away_is_told_everything_anew_and_holds_nothing_up() {
     broker.listen().hears(AVAILABILITY, "online");
     broker.die();
     service.says("trying again");
-    goes_on(&service, 20);
+    service.goes_on(20);
     broker.come_back();
     let listener = broker.listen();
     wait_within(RECOVERY, "everything anew", || {
@@ -217,7 +205,7 @@ fn a_broker_that_was_away_is_told_everything_anew_and_holds_nothing_up() {
     );
     service.says("is back");
     broker.die();
-    goes_on(&service, 5);
+    service.goes_on(5);
     service.end_by(Signal::TERM);
 }
 
@@ -230,14 +218,14 @@ fn a_broker_that_hangs_or_never_was_holds_nothing_up() {
     let mut service = watch("cat.jpg", &broker.address(), &[]);
     broker.listen().hears(AVAILABILITY, "online");
     broker.hang();
-    goes_on(&service, 20);
+    service.goes_on(20);
     service.end_by(Signal::TERM);
 
     let mut nobody = Broker::start();
     nobody.die();
     let mut service = watch("cat.jpg", &nobody.address(), &[]);
     service.says("trying again");
-    goes_on(&service, 5);
+    service.goes_on(5);
     service.end_by(Signal::TERM);
 }
 

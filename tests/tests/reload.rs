@@ -1,0 +1,161 @@
+//! SIGHUP: another model, other thresholds, and what of them is not taken up.
+
+use std::fs;
+
+use graphtag_tests::service::{RECOVERY, Service, Signal, ask, wait_for, wait_within};
+use graphtag_tests::{bad, fixture, repository, run};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A service whose model file may be replaced.
+struct Swapping {
+    service: Service,
+    folder: TempDir,
+}
+
+impl Swapping {
+    fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let default = repository().join("models/zoo/coco80-lite0-int8.onnx");
+        fs::copy(default, folder.path().join("model.onnx")).unwrap();
+        let config = folder.path().join("graphtag.toml");
+        fs::write(&config, "model = \"model.onnx\"\n").unwrap();
+        let service = Service::watch(&["--config", config.to_str().unwrap(), "--http=127.0.0.1:0"]);
+        service.goes_on(1);
+        Swapping { service, folder }
+    }
+
+    /// Puts another file in the place of the model, and says so.
+    fn swap(&self, model: &[u8], answer: &str) {
+        let said = self.service.stderr().len();
+        let new = self.folder.path().join("new.onnx");
+        fs::write(&new, model).unwrap();
+        fs::rename(&new, self.folder.path().join("model.onnx")).unwrap();
+        self.service.signal(Signal::HUP);
+        wait_for(answer, || {
+            self.service.stderr()[said..].contains(answer).then_some(())
+        });
+    }
+
+    fn dropped(&self) -> u64 {
+        self.service.state()["health"]["frames"]["dropped"]
+            .as_u64()
+            .unwrap()
+    }
+}
+
+#[test]
+fn a_model_that_can_not_be_used_is_not_swapped_in() {
+    let mut swapping = Swapping::start();
+    let whole = fs::read(repository().join("models/zoo/coco80-lite0-int8.onnx")).unwrap();
+    let files = [
+        "bomb_expand",
+        "bomb_tensor",
+        "cycle",
+        "empty",
+        "text",
+        "no_labels",
+        "negative_shape",
+    ];
+    let bad_files = files.map(|name| fs::read(bad(&format!("models/{name}.onnx"))).unwrap());
+    let truncated = [
+        &whole[..whole.len() / 2],
+        &whole[..whole.len() - 1],
+        &whole[..100],
+    ];
+    let peak = swapping.service.memory();
+    for model in truncated
+        .into_iter()
+        .chain(bad_files.iter().map(Vec::as_slice))
+    {
+        swapping.swap(model, "the old configuration goes on");
+        swapping.service.goes_on(2);
+    }
+    assert!(swapping.service.memory() < peak + 128_000_000);
+    let last: Value = swapping.service.lines().pop().unwrap();
+    assert_eq!(
+        (&last["error"], &last["inferred"]),
+        (&Value::Null, &true.into())
+    );
+    swapping.service.end_by(Signal::TERM);
+}
+
+#[test]
+fn a_good_model_is_swapped_in_while_frames_go_on() {
+    let mut swapping = Swapping::start();
+    let dropped = swapping.dropped();
+    let colours = fs::read(fixture("colours.onnx")).unwrap();
+    swapping.swap(&colours, "configuration read again");
+    wait_within(RECOVERY, "the labels of the new model", || {
+        let state = swapping.service.state();
+        let labels = state["labels"].as_array().unwrap().len();
+        (labels == 3 && state["model"] == "colours").then_some(())
+    });
+    swapping.service.goes_on(3);
+    assert!(swapping.dropped() <= dropped + 1);
+    assert!(
+        swapping
+            .service
+            .lines()
+            .iter()
+            .all(|line| line["error"].is_null())
+    );
+    swapping.service.end_by(Signal::TERM);
+}
+
+#[test]
+fn thresholds_are_those_of_the_configuration_that_was_last_read_whole() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("graphtag.toml");
+    let write = |thresholds: &str| {
+        fs::write(&config, format!("threshold = [{thresholds}]\n")).unwrap();
+    };
+    write("'cat=0.9'");
+    let mut service = Service::watch(&["--http=127.0.0.1:0", "--config", config.to_str().unwrap()]);
+    service.goes_on(1);
+    let address = service.address();
+    let own = |label: &str, threshold: f64| {
+        wait_for(&format!("{label} at {threshold}"), || {
+            let state = service.state();
+            let labels = state["labels"].as_array().unwrap();
+            let found = labels.iter().find(|known| known["label"] == label)?;
+            let now = found["threshold"].as_f64().unwrap();
+            ((now - threshold).abs() < 1e-3).then_some(())
+        });
+    };
+    own("cat", 0.9);
+    for (label, threshold) in [("dog", 0.8), ("cat", 0.1)] {
+        let body = format!("{{\"threshold\": {threshold}}}");
+        let path = format!("{address}/api/thresholds/{label}");
+        assert_eq!(ask("PUT", &path, &[], &body).status, 200);
+        own(label, threshold);
+    }
+
+    write("'cow=0.7', 'unicorn=0.5'");
+    service.signal(Signal::HUP);
+    service.says("no label \"unicorn\"");
+    service.goes_on(3);
+    own("dog", 0.8);
+    let state = service.state();
+    let labels = state["labels"].as_array().unwrap();
+    let cow = labels.iter().find(|known| known["label"] == "cow").unwrap();
+    assert!(
+        cow["threshold"].as_f64().unwrap() < 0.6,
+        "half of a bad file was applied: {cow}"
+    );
+
+    write("'cow=0.7'");
+    service.signal(Signal::HUP);
+    own("cow", 0.7);
+    own("cat", cat_of_the_model());
+    service.end_by(Signal::TERM);
+}
+
+/// The calibrated threshold of `cat`.
+fn cat_of_the_model() -> f64 {
+    let run = run(["inspect", "--format", "json"]);
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    let mut labels = report["labels"].as_array().unwrap().iter();
+    let cat = labels.find(|label| label["label"] == "cat").unwrap();
+    cat["threshold"].as_f64().unwrap()
+}
