@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+#[cfg(target_arch = "aarch64")]
+use super::aarch64;
 use super::geometry::{DEPTH, LANES, Map, Window};
 use super::instruction_set::InstructionSet;
 use super::pointwise::Residual;
@@ -32,6 +34,9 @@ pub struct Convolution {
     /// Per output channel, the sum of its weights times 128, for kernels that read the input as u8.
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     pub(super) unsigned_bias: Vec<i32>,
+    /// Whether two products of these weights and any bytes always fit into 16 bits.
+    #[cfg(target_arch = "aarch64")]
+    pub(super) products_pair: bool,
     /// As many pixels of the padding as a row of the kernel has taps.
     pub(super) blank: Vec<i8>,
 }
@@ -87,6 +92,8 @@ impl Convolution {
             weights: packed,
             bias: less(zero_point),
             unsigned_bias: less(zero_point + 128),
+            #[cfg(target_arch = "aarch64")]
+            products_pair: aarch64::products_pair(weights),
             blank: vec![input_zero_point; input.pixel * window.kernel[1]],
         }
     }
@@ -119,6 +126,14 @@ impl Convolution {
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512Vnni => {
                 x86::vnni::convolution(self, input, residual, output, pixels)
+            }
+            #[cfg(target_arch = "aarch64")]
+            InstructionSet::Neon => {
+                aarch64::neon::convolution(self, input, residual, output, pixels)
+            }
+            #[cfg(target_arch = "aarch64")]
+            InstructionSet::NeonDotprod => {
+                aarch64::dotprod::convolution(self, input, residual, output, pixels)
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+#[cfg(target_arch = "aarch64")]
+use super::aarch64;
 use super::geometry::{LANES, Map, Window};
 use super::instruction_set::InstructionSet;
 use super::requantize::Requantization;
@@ -29,6 +31,9 @@ pub struct Depthwise {
     /// The numbers in the order of the VNNI kernel, where its form suits the window.
     #[cfg(target_arch = "x86_64")]
     pub(super) columns: Option<x86::columns::Columns>,
+    /// See [`super::Convolution`].
+    #[cfg(target_arch = "aarch64")]
+    pub(super) products_pair: bool,
     /// A pixel of the padding.
     pub(super) blank: Vec<i8>,
 }
@@ -84,6 +89,8 @@ impl Depthwise {
             requantization,
             weights: packed,
             bias: padded,
+            #[cfg(target_arch = "aarch64")]
+            products_pair: aarch64::products_pair(weights),
             blank: vec![input_zero_point; input.pixel],
         }
     }
@@ -122,6 +129,10 @@ impl Depthwise {
                 Some(columns) => x86::vnni::depthwise(self, columns, input, output, rows),
                 None => x86::avx2::depthwise(self, input, output, rows),
             },
+            #[cfg(target_arch = "aarch64")]
+            InstructionSet::Neon | InstructionSet::NeonDotprod => {
+                aarch64::depthwise::depthwise(self, input, output, rows);
+            }
         }
     }
 }

@@ -99,3 +99,24 @@ impl Window {
             .filter(|&input| input < size)
     }
 }
+
+/// `start` to `end` split into parts of at most `most` that differ by one at the most; calls `part` with the start and
+/// size of each.
+#[inline(always)]
+#[cfg_attr(
+    not(any(target_arch = "aarch64", target_arch = "x86_64")),
+    allow(dead_code)
+)]
+pub(super) fn evenly(
+    mut start: usize,
+    end: usize,
+    most: usize,
+    mut part: impl FnMut(usize, usize),
+) {
+    while start < end {
+        let left = end - start;
+        let size = left.div_ceil(left.div_ceil(most));
+        part(start, size);
+        start += size;
+    }
+}

@@ -1,5 +1,8 @@
 //! What the processor can do.
 
+#[cfg(target_arch = "aarch64")]
+use std::arch::is_aarch64_feature_detected;
+
 /// The instruction sets that there are kernels for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstructionSet {
@@ -11,6 +14,12 @@ pub enum InstructionSet {
     /// x86-64 with AVX-512 F, BW and VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
+    /// aarch64 without dot products.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// aarch64 with dot products of four pairs of bytes.
+    #[cfg(target_arch = "aarch64")]
+    NeonDotprod,
 }
 
 impl InstructionSet {
@@ -30,6 +39,13 @@ impl InstructionSet {
                 available.push(InstructionSet::Avx512Vnni);
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        {
+            available.push(InstructionSet::Neon);
+            if is_aarch64_feature_detected!("dotprod") {
+                available.push(InstructionSet::NeonDotprod);
+            }
+        }
         available
     }
 
@@ -46,6 +62,10 @@ impl InstructionSet {
             InstructionSet::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512Vnni => "avx512-vnni",
+            #[cfg(target_arch = "aarch64")]
+            InstructionSet::Neon => "neon",
+            #[cfg(target_arch = "aarch64")]
+            InstructionSet::NeonDotprod => "neon-dotprod",
         }
     }
 }

@@ -4,6 +4,8 @@
 //! arbitrary and counts nothing. [`InstructionSet::Scalar`] is the definition: the kernels of every other instruction set
 //! give the same bytes.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod convolution;
 mod depthwise;
 mod geometry;

@@ -55,7 +55,7 @@ pub fn quantize_image(
         InstructionSet::Avx2 | InstructionSet::Avx512Vnni => {
             x86::avx2::quantize_image(image, shape, quantization, output);
         }
-        InstructionSet::Scalar => quantize_planes(image, shape, quantization, output),
+        _ => quantize_planes(image, shape, quantization, output),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{evenly, pixels, places};
+use super::{pixels, places};
 use crate::kernels::convolution::Convolution;
 use crate::kernels::depthwise::Depthwise;
-use crate::kernels::geometry::{DEPTH, LANES, Map};
+use crate::kernels::geometry::{DEPTH, LANES, Map, evenly};
 use crate::kernels::pointwise::{Residual, quantize_planes};
 use crate::kernels::requantize::Requantization;
 

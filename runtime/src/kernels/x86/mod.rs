@@ -57,14 +57,3 @@ fn are_inside<const N: usize>(task: &Convolution, places: [[usize; 2]; N]) -> bo
         first >= padding[1] && first + kernel[1] <= task.input.width + padding[1]
     })
 }
-
-/// `count` split into parts of at most `most` that differ by one at the most; calls `part` with start and size.
-#[inline(always)]
-fn evenly(mut start: usize, end: usize, most: usize, mut part: impl FnMut(usize, usize)) {
-    while start < end {
-        let left = end - start;
-        let size = left.div_ceil(left.div_ceil(most));
-        part(start, size);
-        start += size;
-    }
-}

@@ -7,10 +7,10 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use super::columns::{Columns, Form, WIDE};
-use super::{are_inside, evenly, pixels, places};
+use super::{are_inside, pixels, places};
 use crate::kernels::convolution::Convolution;
 use crate::kernels::depthwise::Depthwise;
-use crate::kernels::geometry::{DEPTH, LANES};
+use crate::kernels::geometry::{DEPTH, LANES, evenly};
 use crate::kernels::pointwise::Residual;
 use crate::kernels::requantize::Requantization;
 
