@@ -130,8 +130,10 @@ impl Depthwise {
                 None => x86::avx2::depthwise(self, input, output, rows),
             },
             #[cfg(target_arch = "aarch64")]
-            InstructionSet::Neon | InstructionSet::NeonDotprod => {
-                aarch64::depthwise::depthwise(self, input, output, rows);
+            InstructionSet::Neon => aarch64::depthwise::depthwise(self, input, output, rows),
+            #[cfg(target_arch = "aarch64")]
+            InstructionSet::NeonDotprod => {
+                aarch64::dotprod::depthwise(self, input, output, rows);
             }
         }
     }

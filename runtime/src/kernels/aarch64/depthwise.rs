@@ -177,6 +177,8 @@ macro_rules! unrolled {
     };
 }
 
+pub(super) use unrolled;
+
 /// Adds the products of two kernel rows, those of a column in pairs.
 #[inline]
 #[target_feature(enable = "neon")]
@@ -276,7 +278,7 @@ fn add_pair(
 /// Adds a product to each of 16 sums.
 #[inline]
 #[target_feature(enable = "neon")]
-fn add_one(sums: [int32x4_t; 4], value: int8x16_t, weight: int8x16_t) -> [int32x4_t; 4] {
+pub fn add_one(sums: [int32x4_t; 4], value: int8x16_t, weight: int8x16_t) -> [int32x4_t; 4] {
     let low = vmull_s8(vget_low_s8(value), vget_low_s8(weight));
     add_products(sums, [low, smull2(value, weight)])
 }
