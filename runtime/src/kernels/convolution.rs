@@ -135,6 +135,10 @@ impl Convolution {
             InstructionSet::NeonDotprod => {
                 aarch64::dotprod::convolution(self, input, residual, output, pixels)
             }
+            #[cfg(target_arch = "aarch64")]
+            InstructionSet::NeonI8mm => {
+                aarch64::i8mm::convolution(self, input, residual, output, pixels)
+            }
         }
     }
 

@@ -132,7 +132,7 @@ impl Depthwise {
             #[cfg(target_arch = "aarch64")]
             InstructionSet::Neon => aarch64::depthwise::depthwise(self, input, output, rows),
             #[cfg(target_arch = "aarch64")]
-            InstructionSet::NeonDotprod => {
+            InstructionSet::NeonDotprod | InstructionSet::NeonI8mm => {
                 aarch64::dotprod::depthwise(self, input, output, rows);
             }
         }

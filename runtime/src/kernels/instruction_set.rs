@@ -20,6 +20,9 @@ pub enum InstructionSet {
     /// aarch64 with dot products of four pairs of bytes.
     #[cfg(target_arch = "aarch64")]
     NeonDotprod,
+    /// aarch64 with dot products and matrix products of bytes.
+    #[cfg(target_arch = "aarch64")]
+    NeonI8mm,
 }
 
 impl InstructionSet {
@@ -44,6 +47,9 @@ impl InstructionSet {
             available.push(InstructionSet::Neon);
             if is_aarch64_feature_detected!("dotprod") {
                 available.push(InstructionSet::NeonDotprod);
+                if is_aarch64_feature_detected!("i8mm") {
+                    available.push(InstructionSet::NeonI8mm);
+                }
             }
         }
         available
@@ -66,6 +72,8 @@ impl InstructionSet {
             InstructionSet::Neon => "neon",
             #[cfg(target_arch = "aarch64")]
             InstructionSet::NeonDotprod => "neon-dotprod",
+            #[cfg(target_arch = "aarch64")]
+            InstructionSet::NeonI8mm => "neon-i8mm",
         }
     }
 }

@@ -28,7 +28,7 @@ pub fn convolution(
 }
 
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn tile<const P: usize>(windows: &mut Windows, residual: &[i8], output: *mut i8) {
+pub unsafe fn tile<const P: usize>(windows: &mut Windows, residual: &[i8], output: *mut i8) {
     let task = windows.task;
     let finish = Finish::new(&task.requantization, task.output.pixel);
     // SAFETY: the caller's; there are as many runs, and biases for every block.

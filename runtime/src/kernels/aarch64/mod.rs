@@ -5,6 +5,7 @@ mod convolution;
 pub mod depthwise;
 pub mod dotprod;
 mod finish;
+pub mod i8mm;
 pub mod neon;
 mod products;
 
