@@ -207,20 +207,19 @@ unsafe fn add_row<const W: usize, const S: usize, const O: usize, const C: usize
     line: Line,
     weights: [int8x16_t; W],
 ) -> [[int32x4_t; 4]; O] {
-    let mut previous = vdupq_n_s8(0);
+    let mut values = [vdupq_n_s8(0); C];
     unrolled!(column, C, {
         // SAFETY: the line has `C` columns.
-        let value = unsafe { line.load(column) };
+        values[column] = unsafe { line.load(column) };
         for tap in (1..W).step_by(2) {
             if let Some(sums) = seen::<S>(&mut sums, column, tap) {
-                let weights = [weights[tap - 1], weights[tap]];
-                *sums = add_pair(*sums, [previous, value], weights);
+                let values = [values[column.saturating_sub(1)], values[column]];
+                *sums = add_pair(*sums, values, [weights[tap - 1], weights[tap]]);
             }
         }
         if let Some(sums) = seen::<S>(&mut sums, column, W - 1) {
-            *sums = add_one(*sums, value, weights[W - 1]);
+            *sums = add_one(*sums, values[column], weights[W - 1]);
         }
-        previous = value;
     });
     sums
 }
