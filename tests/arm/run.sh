@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Tests on ARM cores, under emulation: bash tests/arm/run.sh [all]
+# Tests the kernels on every instruction set, which takes a few minutes; with `all` the whole runtime as well, with
+# tract, which takes half an hour of one core. Needs Debian's gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, qemu-user.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+source tests/arm/environment.sh
+need aarch64-linux-gnu-gcc qemu-aarch64
+choose_compiler
+
+# The kernels need nothing but the standard library: a crate of their own spares building tract.
+make_kernels_crate() {
+    local crate=$folder/kernels
+    mkdir -p "$crate/src"
+    cp Cargo.lock "$crate/"
+    cat >"$crate/Cargo.toml" <<TOML
+[package]
+name = "kernels"
+version = "0.0.0"
+edition = "$(sed -n 's/^edition = "\(.*\)"/\1/p' Cargo.toml)"
+
+[dev-dependencies]
+$(grep -E '^(proptest|rand|rand_chacha) = ' Cargo.toml)
+
+[workspace]
+
+[profile.dev]
+opt-level = 1
+debug = "line-tables-only"
+TOML
+    echo "#[path = \"$PWD/runtime/src/kernels/mod.rs\"] pub mod kernels;" >"$crate/src/lib.rs"
+    echo 'fn main() { println!("{}", kernels::kernels::InstructionSet::detect().name()) }' >"$crate/src/main.rs"
+}
+
+# The test program of the library of a crate, built by `cargo test` with these arguments.
+test_program() {
+    cargo test --lib --no-run --target "$target" "$@" 2>&1 | tee /dev/stderr |
+        sed -n 's/^ *Executable unittests .*(\(.*\))$/\1/p'
+}
+
+make_kernels_crate
+export CARGO_TARGET_DIR=$folder/kernels/target
+manifest=$folder/kernels/Cargo.toml
+tests=$(test_program --manifest-path "$manifest")
+cargo build --manifest-path "$manifest" --target "$target"
+
+# Pi 3, Pi 4 and Nano have no dot products; Pi 5 and Orin do; `max` is what no board has yet.
+while read -r core expected; do
+    found=$(on "$core" "$CARGO_TARGET_DIR/$target/debug/kernels")
+    echo "==== $core: $found"
+    [ "$found" = "$expected" ]
+    on "$core" "$tests"
+done <<'CORES'
+cortex-a53 neon
+cortex-a72 neon
+cortex-a76 neon-dotprod
+max neon-i8mm
+CORES
+
+[ "${1:-}" = all ] || exit 0
+export CARGO_TARGET_DIR=$folder/target
+tests=$(test_program --profile arm --package graphtag-runtime)
+for core in cortex-a72 cortex-a76; do
+    echo "==== the runtime on $core"
+    (cd runtime && on "$core" "$tests")
+done
+
+# The same photos, the same tags: what is printed is rounded to more digits than any threshold.
+cargo build --profile arm --target "$target" --package graphtag
+env -u RUSTC cargo build --profile arm --package graphtag
+expected=$("$CARGO_TARGET_DIR/arm/graphtag" tag --format json tests/photos/*.jpg)
+for core in cortex-a53 cortex-a72 cortex-a76 max; do
+    echo "==== photos on $core"
+    diff <(echo "$expected") <(on "$core" "$CARGO_TARGET_DIR/$target/arm/graphtag" tag --format json tests/photos/*.jpg)
+done
