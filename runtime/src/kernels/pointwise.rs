@@ -1,5 +1,7 @@
 //! What is done value by value, and sums over a map.
 
+#[cfg(target_arch = "aarch64")]
+use super::aarch64;
 use super::geometry::{LANES, Map};
 use super::instruction_set::InstructionSet;
 #[cfg(target_arch = "x86_64")]
@@ -55,7 +57,11 @@ pub fn quantize_image(
         InstructionSet::Avx2 | InstructionSet::Avx512Vnni => {
             x86::avx2::quantize_image(image, shape, quantization, output);
         }
-        _ => quantize_planes(image, shape, quantization, output),
+        #[cfg(target_arch = "aarch64")]
+        InstructionSet::Neon | InstructionSet::NeonDotprod | InstructionSet::NeonI8mm => {
+            aarch64::image::quantize_image(image, shape, quantization, output);
+        }
+        InstructionSet::Scalar => quantize_planes(image, shape, quantization, output),
     }
 }
 

@@ -111,7 +111,7 @@ impl<'a> Finish<'a> {
 /// 16 outputs, given without their zero point, as saturated bytes.
 #[inline]
 #[target_feature(enable = "neon")]
-fn narrow([a, b, c, d]: [int32x4_t; 4], zero_point: int16x8_t) -> int8x16_t {
+pub fn narrow([a, b, c, d]: [int32x4_t; 4], zero_point: int16x8_t) -> int8x16_t {
     let low = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(a), b), zero_point);
     let high = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(c), d), zero_point);
     vqmovn_high_s16(vqmovn_s16(low), high)

@@ -6,6 +6,7 @@ pub mod depthwise;
 pub mod dotprod;
 mod finish;
 pub mod i8mm;
+pub mod image;
 pub mod neon;
 mod products;
 
