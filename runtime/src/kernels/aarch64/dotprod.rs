@@ -76,7 +76,18 @@ unsafe fn accumulate<const P: usize>(
             sums = multiply::<P, 2>(sums, pixels, weights(step + 2));
             sums = multiply::<P, 3>(sums, pixels, weights(step + 3));
         }
-        for step in whole..steps {
+        let mut step = whole;
+        if steps - step >= 2 {
+            let mut pixels = [vdupq_n_s8(0); P];
+            for (pixel, values) in pixels.iter_mut().zip(values) {
+                let eight = vld1_s8(values.add(step * DEPTH));
+                *pixel = vcombine_s8(eight, eight);
+            }
+            sums = multiply::<P, 0>(sums, pixels, weights(step));
+            sums = multiply::<P, 1>(sums, pixels, weights(step + 1));
+            step += 2;
+        }
+        if step < steps {
             let mut pixels = [vdupq_n_s8(0); P];
             for (pixel, values) in pixels.iter_mut().zip(values) {
                 let four = values.add(step * DEPTH).cast::<i32>().read_unaligned();

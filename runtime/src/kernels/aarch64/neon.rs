@@ -95,7 +95,18 @@ unsafe fn accumulate<const P: usize, const PAIR: bool>(
             let [first, second] = [lanes::<P, 2>(pixels), lanes::<P, 3>(pixels)];
             halves = multiply::<P, PAIR>(halves, [first, second], weights(step + 2));
         }
-        for step in whole..steps {
+        let mut step = whole;
+        if steps - step >= 2 {
+            let mut pixels = [vdupq_n_s32(0); P];
+            for (pixel, values) in pixels.iter_mut().zip(values) {
+                let eight = vreinterpret_s32_s8(vld1_s8(values.add(step * DEPTH)));
+                *pixel = vcombine_s32(eight, eight);
+            }
+            let [first, second] = [lanes::<P, 0>(pixels), lanes::<P, 1>(pixels)];
+            halves = multiply::<P, PAIR>(halves, [first, second], weights(step));
+            step += 2;
+        }
+        if step < steps {
             let mut pixels = [vdupq_n_s32(0); P];
             for (pixel, values) in pixels.iter_mut().zip(values) {
                 let four = values.add(step * DEPTH).cast::<i32>().read_unaligned();
