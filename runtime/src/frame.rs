@@ -20,7 +20,7 @@ pub struct Frame {
 /// A picture in one of the forms in which sources deliver it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Picture {
-    /// A whole file of any format that [`photo::decode`] reads; from cameras, JPEG.
+    /// A whole file of any format that [`photo::decode`] reads; from cameras, JPEG, which may lack its Huffman tables.
     Encoded(Vec<u8>),
     /// Red, green and blue bytes.
     Rgb(RgbImage),
@@ -87,7 +87,7 @@ impl Picture {
     /// When it is encoded and damaged, or too large; see [`photo::decode`].
     pub fn decode(&self) -> Result<RgbImage, PhotoError> {
         match self {
-            Picture::Encoded(bytes) => photo::decode(bytes),
+            Picture::Encoded(bytes) => photo::decode(&photo::with_huffman_tables(bytes)),
             Picture::Rgb(image) => Ok(image.clone()),
             Picture::Yuv(yuv) => yuv.to_rgb(),
         }

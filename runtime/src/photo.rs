@@ -1,5 +1,6 @@
 //! Photos from files and bytes, upright, within bounds of memory.
 
+mod huffman;
 mod jpeg;
 
 use std::error::Error;
@@ -10,6 +11,8 @@ use std::path::Path;
 use image::error::{ImageError, UnsupportedErrorKind};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
+
+pub use huffman::with_huffman_tables;
 
 /// The largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use graphtag_runtime::frame::{Frame, Picture};
+use graphtag_runtime::photo;
 use graphtag_runtime::stream::Observation;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
@@ -48,7 +49,7 @@ fn jpeg(frame: &Frame, (width, height): (u32, u32)) -> Option<Bytes> {
         && bytes.starts_with(&JPEG)
         && width.max(height) <= LARGEST_SIDE
     {
-        return Some(bytes.clone().into());
+        return Some(photo::with_huffman_tables(bytes).into_owned().into());
     }
     let mut picture = frame.picture.decode().ok()?;
     let largest = picture.width().max(picture.height());
