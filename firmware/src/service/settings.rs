@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use argh::FromArgs;
 use graphtag_runtime::presence::PresenceOptions;
-use graphtag_runtime::source::SourceOptions;
+use graphtag_runtime::source::{MOST_PIXELS, SourceKind, SourceOptions};
 use graphtag_runtime::stream::{MotionOptions, Rectangle, StreamOptions, View};
 use serde::Deserialize;
 
@@ -30,7 +30,9 @@ const PATIENCE: f64 = 3.0;
 
 /// Watch a camera and publish what it shows.
 ///
-/// Sources: test (a moving test card), a folder or a photo. Without --http and --mqtt, tags go to
+/// Sources: test (a moving test card), v4l2:DEVICE (see graphtag cameras), rpicam, jetson-csi,
+/// rtsp://ADDRESS, http://ADDRESS (MJPEG), video:FILE, exec:COMMAND (a program that writes MJPEG or
+/// Y4M), - (the same on standard input), a folder or a photo. Without --http and --mqtt, tags go to
 /// standard output only. SIGHUP reads the configuration file again; SIGTERM ends the run.
 #[derive(Clone, Debug, Default, FromArgs, Deserialize)]
 #[argh(subcommand, name = "run")]
@@ -49,7 +51,10 @@ pub struct Settings {
     /// size that is asked of a camera, WIDTHxHEIGHT
     #[argh(option)]
     pub size: Option<String>,
-    /// begin a folder anew when it ends
+    /// pictures without heads, from a program or standard input: rgb, yuyv, nv12 or i420, of that size
+    #[argh(option)]
+    pub raw: Option<String>,
+    /// begin a folder or a film anew when it ends
     #[argh(switch)]
     pub r#loop: bool,
     /// seconds without a frame after which the source is opened anew (default 3)
@@ -163,7 +168,7 @@ impl Settings {
             *path = folder.join(&*path);
         }
         Ok(overlay!(self.clone(), file;
-            options: source rate size patience model labels threads max_fps motion heat_limit crop smoothing
+            options: source rate size raw patience model labels threads max_fps motion heat_limit crop smoothing
                 keep appear_after vanish_after output http token_file mqtt mqtt_password_file mqtt_authority mqtt_prefix name;
             switches: r#loop no_auth;
             lists: mask threshold))
@@ -191,11 +196,25 @@ impl Settings {
         let masks = self.mask.iter().map(|text| rectangle("mask", text));
         let limit = self.heat_limit.unwrap_or(HEAT_LIMIT);
         ensure!(limit.is_finite(), "heat_limit: {limit} is no temperature");
+        let raw = self.raw.as_deref().map(str::parse).transpose();
+        let raw = raw.map_err(anyhow::Error::msg).context("raw")?;
+        let kind = source.parse().context("source")?;
+        if raw.is_some() {
+            ensure!(
+                matches!(kind, SourceKind::Exec(_) | SourceKind::StandardInput),
+                "raw: only a program (exec:COMMAND) or standard input (-) delivers pictures without heads"
+            );
+            ensure!(
+                self.size.is_some(),
+                "raw: the size of the pictures is needed too, --size WIDTHxHEIGHT"
+            );
+        }
         Ok(StreamOptions {
             source: SourceOptions {
-                kind: source.parse().context("source")?,
+                kind,
                 rate: positive("rate", self.rate)?,
                 size: self.size.as_deref().map(size).transpose()?,
+                raw,
                 repeat: self.r#loop,
             },
             patience: seconds("patience", Some(self.patience.unwrap_or(PATIENCE)))?
@@ -370,9 +389,14 @@ fn size(text: &str) -> Result<(u32, u32)> {
     let parts = text.split_once('x');
     let parsed =
         parts.and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
-    parsed
-        .filter(|&(width, height)| width > 0 && height > 0)
-        .with_context(|| format!("size: {text} is not WIDTHxHEIGHT, such as 640x480"))
+    let (width, height): (u32, u32) =
+        parsed.with_context(|| format!("size: {text} is not WIDTHxHEIGHT, such as 640x480"))?;
+    let pixels = u64::from(width) * u64::from(height);
+    ensure!(
+        (1..=MOST_PIXELS as u64).contains(&pixels),
+        "size: {text} is not of 1 to {MOST_PIXELS} pixels"
+    );
+    Ok((width, height))
 }
 
 fn rectangle(key: &str, text: &str) -> Result<Rectangle> {

@@ -1,8 +1,18 @@
 //! Where frames come from.
 
+mod exec;
 mod folder;
+mod http;
 mod kind;
+pub mod mjpeg;
+pub mod multipart;
+pub mod pictures;
+mod pipe;
+mod preset;
+mod test_card;
+mod transport;
 pub mod v4l2;
+pub mod y4m;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -10,12 +20,18 @@ use std::time::{Duration, Instant};
 pub use kind::{SourceKind, SourceKindError};
 
 use crate::frame::Frame;
+use pictures::{PictureStream, RawFormat};
+
+/// No source has larger pictures: 8192 x 4320, that of the largest video.
+pub const MOST_PIXELS: usize = 8192 * 4320;
 
 /// What a source has.
 #[derive(Debug)]
 pub enum Next {
     /// A frame.
     Frame(Frame),
+    /// A frame that broke off or was damaged on its way, of which nothing is left but that it is counted.
+    Broken,
     /// None within the time it was given.
     Pending,
     /// No more, ever.
@@ -45,7 +61,9 @@ pub struct SourceOptions {
     pub rate: Option<f64>,
     /// Columns and rows, asked of a camera.
     pub size: Option<(u32, u32)>,
-    /// Begin a folder anew when it ends.
+    /// How raw pictures are laid out, from a program or standard input, which then are of `size`.
+    pub raw: Option<RawFormat>,
+    /// Begin a folder or a film anew when it ends.
     pub repeat: bool,
 }
 
@@ -54,8 +72,29 @@ impl SourceOptions {
     pub fn is_live(&self) -> bool {
         match self.kind {
             SourceKind::Folder(_) => self.rate.is_some() || self.repeat,
-            SourceKind::V4l2 { .. } => true,
+            _ => true,
         }
+    }
+
+    /// Whether the source, when it is lost or not there yet, may come back.
+    pub fn comes_back(&self) -> bool {
+        match self.kind {
+            SourceKind::Folder(_) | SourceKind::StandardInput => false,
+            SourceKind::Video(_) => self.repeat,
+            _ => true,
+        }
+    }
+
+    /// What becomes of the bytes of a pipe.
+    fn picture_stream(&self) -> Result<PictureStream, SourceError> {
+        let stream = match self.raw.zip(self.size) {
+            None => Some(PictureStream::recognised()),
+            Some((format, size)) => PictureStream::raw(format, size),
+        };
+        stream.ok_or_else(|| SourceError::Content {
+            name: self.kind.to_string(),
+            problem: format!("raw pictures have 1 to {MOST_PIXELS} pixels"),
+        })
     }
 }
 
@@ -98,7 +137,15 @@ pub fn open(options: &SourceOptions) -> Result<Box<dyn Source>, SourceError> {
         SourceKind::V4l2 { device, format } => {
             Ok(Box::new(v4l2::V4l2::open(device, *format, options)?))
         }
+        SourceKind::Test => Ok(Box::new(test_card::TestCard::open(options))),
+        SourceKind::StandardInput => Ok(Box::new(pipe::StandardInput::open(options)?)),
         SourceKind::Folder(path) => Ok(Box::new(folder::Folder::open(path, options)?)),
+        SourceKind::Http(address) => Ok(Box::new(http::Http::open(address, options)?)),
+        SourceKind::Exec(_)
+        | SourceKind::Rpicam
+        | SourceKind::JetsonCsi
+        | SourceKind::Rtsp(_)
+        | SourceKind::Video(_) => Ok(Box::new(exec::Exec::open(options)?)),
     }
 }
 

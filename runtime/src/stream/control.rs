@@ -24,11 +24,11 @@ pub enum Signal {
 /// How many frames went where, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Frames that the source delivered.
+    /// Frames that the source delivered, broken ones included.
     pub captured: u64,
     /// Frames that a newer one replaced before they could be inferred.
     pub dropped: u64,
-    /// Frames that could not be decoded or inferred.
+    /// Frames that were broken, or could not be decoded or inferred.
     pub failed: u64,
     /// Frames that the model saw.
     pub inferred: u64,

@@ -130,6 +130,7 @@ mod tests {
             kind: source.parse::<SourceKind>().unwrap(),
             rate: None,
             size: None,
+            raw: None,
             repeat: false,
         };
         match open(&options) {
