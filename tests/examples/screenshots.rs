@@ -29,8 +29,8 @@ fn main() {
     ] {
         browser.resize(width, height);
         browser.prefer_dark(dark);
-        // A whole round of photos for the history, then the photo and its tags.
-        browser.wait_until("document.querySelectorAll('#history li').length > 12");
+        // Some rounds of photos for the history, then the photo and its tags.
+        browser.wait_until("document.querySelectorAll('#history li').length > 40");
         browser.wait_until(&format!(
             "document.getElementById('frame').textContent.startsWith('{PHOTO}') \
              && document.querySelectorAll('#present span').length === 2"

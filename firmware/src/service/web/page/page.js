@@ -218,10 +218,12 @@ function showPicture() {
 function watchPicture() {
   const picture = at('picture');
   for (const end of ['load', 'error']) picture.addEventListener(end, () => { loading = false; });
-  // Its place keeps the shape of the first one, so that the page does not jump.
+  // Its place keeps the widest shape so far, so that the page does not jump with every photo of a folder.
+  let widest = 0;
   picture.addEventListener('load', () => {
-    picture.style.aspectRatio = `${picture.naturalWidth} / ${picture.naturalHeight}`;
-  }, { once: true });
+    widest = Math.max(widest, picture.naturalWidth / picture.naturalHeight);
+    picture.style.aspectRatio = widest;
+  });
 }
 
 function listen() {
