@@ -3,7 +3,7 @@
 use std::fs;
 
 use graphtag_tests::service::{RECOVERY, Service, Signal, ask, wait_for, wait_within};
-use graphtag_tests::{bad, fixture, repository, run};
+use graphtag_tests::{bad, fixture, repository, run, write_photo};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -158,4 +158,38 @@ fn cat_of_the_model() -> f64 {
     let mut labels = report["labels"].as_array().unwrap().iter();
     let cat = labels.find(|label| label["label"] == "cat").unwrap();
     cat["threshold"].as_f64().unwrap()
+}
+
+#[test]
+fn sighup_reads_the_configuration_again_and_a_bad_one_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("graphtag.toml");
+    write_photo(&folder.path().join("yellow.ppm"), [200, 255, 0]);
+    let text = |threshold: &str| {
+        let model = fixture("colours.onnx");
+        format!(
+            "source = {:?}\nloop = true\nrate = 20\nvanish_after = 0\nsmoothing = 0\nmodel = {model:?}\n{threshold}",
+            folder.path()
+        )
+    };
+    fs::write(&config, text("")).unwrap();
+    let mut service = Service::start(["--config", config.to_str().unwrap()]);
+    wait_for("green", || {
+        service.stdout().contains("\"green\"").then_some(())
+    });
+
+    fs::write(&config, text("treshold = []")).unwrap();
+    service.signal(Signal::HUP);
+    service
+        .says("there is no key treshold; did you mean threshold?; the old configuration goes on");
+
+    fs::write(&config, text("threshold = [\"green=0.99\"]")).unwrap();
+    service.signal(Signal::HUP);
+    service.says("configuration read again");
+    wait_for("the end of green", || {
+        let lines = service.lines();
+        let last = lines.iter().rfind(|line| line["label"] == "green")?;
+        (last["event"] == "vanished").then_some(())
+    });
+    service.end_by(Signal::TERM);
 }
