@@ -1,6 +1,7 @@
 //! `graphtag bench`: what a model costs on this machine.
 
 mod machine;
+mod pipeline;
 mod report;
 mod timing;
 
@@ -45,6 +46,9 @@ pub struct Bench {
     /// also the time of each step of the int8 engine
     #[argh(switch)]
     profile: bool,
+    /// also the time of each stage of a stream of 640x480 MJPEG
+    #[argh(switch)]
+    pipeline: bool,
     /// text (default) or json
     #[argh(option, default = "Format::Text")]
     format: Format,
@@ -106,6 +110,11 @@ fn measure(options: &Bench, name: &str, file: &[u8]) -> Result<Report> {
     } else {
         vec![]
     };
+    let pipeline = if options.pipeline {
+        pipeline::measure(&network, &preprocessing, options.runs)?
+    } else {
+        vec![]
+    };
     let macs = network::costs(file)?.iter().map(|node| node.macs).sum();
     Ok(Report::new(report::Measured {
         name,
@@ -118,6 +127,7 @@ fn measure(options: &Bench, name: &str, file: &[u8]) -> Result<Report> {
         working_set: network.working_set(),
         fusion: network.fusion(),
         profile,
+        pipeline,
     }))
 }
 

@@ -9,6 +9,7 @@ use graphtag_runtime::network::Engine;
 use serde::Serialize;
 
 use super::machine::{self, Cpu};
+use super::pipeline::{self, Stage};
 use super::timing::{Percentiles, Summary, milliseconds};
 
 /// What was measured.
@@ -23,6 +24,7 @@ pub struct Measured<'a> {
     pub working_set: usize,
     pub fusion: &'a Fusion,
     pub profile: Vec<StepTime>,
+    pub pipeline: Vec<Stage>,
 }
 
 /// What a model costs on this machine.
@@ -47,6 +49,15 @@ pub struct Report {
     cpu: Cpu,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     profile: Vec<Step>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pipeline: Option<Pipeline>,
+}
+
+#[derive(Serialize)]
+struct Pipeline {
+    stages: Vec<Stage>,
+    /// CPU time of all but decoding and inference, as a share of that of inference.
+    overhead: f64,
 }
 
 #[derive(Serialize)]
@@ -84,6 +95,10 @@ impl Report {
             unfused_ops: measured.fusion.unfused.len(),
             cpu: Cpu::here(),
             profile: measured.profile.into_iter().map(Step::from).collect(),
+            pipeline: (!measured.pipeline.is_empty()).then(|| Pipeline {
+                overhead: pipeline::overhead(&measured.pipeline),
+                stages: measured.pipeline,
+            }),
         }
     }
 
@@ -112,17 +127,8 @@ impl Report {
         )?;
         writeln!(to, "  load        {:9.3} ms", self.load_ms)?;
         writeln!(to, "                    p50       p90       p99   CPU p50")?;
-        for (title, summary) in [
-            ("preprocess", self.preprocess),
-            ("inference", self.inference),
-        ] {
-            let Percentiles { p50, p90, p99 } = summary.wall_ms;
-            let cpu = summary.cpu_ms.p50;
-            writeln!(
-                to,
-                "  {title:11} {p50:9.3} {p90:9.3} {p99:9.3} {cpu:9.3} ms"
-            )?;
-        }
+        write_summary(to, "preprocess", self.preprocess)?;
+        write_summary(to, "inference", self.inference)?;
         writeln!(
             to,
             "  {:.1} million MACs, {:.1} GMAC/s; {} nodes in the int8 engine, {} quantised left to tract",
@@ -139,6 +145,9 @@ impl Report {
                 "  peak memory {peak:.1} MB, of which int8 feature maps {maps:.2} MB"
             )?;
         }
+        if let Some(pipeline) = &self.pipeline {
+            pipeline.write_text(to)?;
+        }
         for step in &self.profile {
             let Step {
                 name,
@@ -150,6 +159,29 @@ impl Report {
         }
         Ok(())
     }
+}
+
+impl Pipeline {
+    fn write_text(&self, to: &mut impl Write) -> io::Result<()> {
+        writeln!(to, "  stages of a stream of 640x480 MJPEG")?;
+        for stage in &self.stages {
+            write_summary(to, stage.stage, stage.summary)?;
+        }
+        let percent = self.overhead * 100.0;
+        writeln!(
+            to,
+            "  all but decode and inference: {percent:.1} % of the CPU time of inference"
+        )
+    }
+}
+
+fn write_summary(to: &mut impl Write, title: &str, summary: Summary) -> io::Result<()> {
+    let Percentiles { p50, p90, p99 } = summary.wall_ms;
+    let cpu = summary.cpu_ms.p50;
+    writeln!(
+        to,
+        "  {title:11} {p50:9.3} {p90:9.3} {p99:9.3} {cpu:9.3} ms"
+    )
 }
 
 impl From<StepTime> for Step {

@@ -8,7 +8,8 @@ use serde::Serialize;
 /// What one piece of work took.
 #[derive(Clone, Copy)]
 pub struct Took {
-    wall: Duration,
+    /// The time that passed.
+    pub wall: Duration,
     cpu: Duration,
 }
 
