@@ -54,6 +54,16 @@ impl FromStr for PathArgument {
     }
 }
 
+/// A text that may be `-`, as the user gave it.
+///
+/// # Errors
+/// When it is not UTF-8.
+pub fn text(argument: &str) -> Result<String, String> {
+    let PathArgument(text) = argument.parse().unwrap_or_else(|never| match never {});
+    let text = text.into_os_string().into_string();
+    text.map_err(|text| format!("{} is not UTF-8", text.display()))
+}
+
 /// Parses the arguments that follow the program's name.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Parsed {
     let arguments = encode(arguments);
@@ -137,6 +147,16 @@ mod tests {
     fn an_option_may_have_its_value_after_an_equals_sign() {
         let arguments = encoded(&["tag", "--top=3", "a=b", "--", "--top=3"]);
         assert_eq!(arguments, ["tag", "--top", "3", "a=b", "--", "--top=3"]);
+    }
+
+    #[test]
+    fn a_dash_may_be_the_value_of_an_option() {
+        let [option, dash] = &encoded(&["--source=-"])[..] else {
+            panic!("two arguments");
+        };
+        assert_eq!((option.as_str(), text(dash)), ("--source", Ok("-".into())));
+        let dash = &encoded(&["--source", "-"])[1];
+        assert_eq!(text(dash), Ok("-".into()));
     }
 
     #[cfg(unix)]

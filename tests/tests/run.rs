@@ -21,7 +21,15 @@ fn with_colours(arguments: &[&str]) -> Service {
 
 #[test]
 fn a_folder_is_read_once_and_no_photo_is_left_out() {
-    let run = run(["run", "--source", "tests/photos", "--output", "frames"]);
+    let run = run([
+        "run",
+        "--source=tests/photos",
+        "--output=frames",
+        // Each photo for itself.
+        "--smoothing=0",
+        "--vanish-after=0",
+        "--keep=1",
+    ]);
     assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
     let lines = run.json_lines();
     let photos = fs::read_dir(repository().join("tests/photos")).unwrap();
@@ -184,6 +192,10 @@ fn what_can_not_work_is_refused_at_once() {
         (vec!["--source", "ftp://host/x"], "ftp:// is not supported"),
         (
             vec!["--source", "test", "--raw", "rgb"],
+            "raw: only a program",
+        ),
+        (
+            vec!["--source", "exec:true", "--raw", "rgb"],
             "--size WIDTHxHEIGHT",
         ),
         (

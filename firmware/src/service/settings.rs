@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::mqtt::{self, BrokerAddress, MqttOptions};
 use super::web::HttpOptions;
-use crate::arguments::PathArgument;
+use crate::arguments::{PathArgument, text};
 
 /// The commented configuration that `graphtag config` prints.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -43,7 +43,7 @@ pub struct Settings {
     #[serde(skip)]
     pub config: Option<PathArgument>,
     /// where frames come from
-    #[argh(option)]
+    #[argh(option, from_str_fn(text))]
     pub source: Option<String>,
     /// frames a second that are asked of the source
     #[argh(option)]
