@@ -30,6 +30,7 @@ apt-get download -qq "$llvm" \
 for package in *.deb; do
     dpkg -x "$package" "$folder"
 done
+cd "$folder"
 rm -r "$apt"
 
 cat >"$folder/bin/rustc" <<WRAPPER
