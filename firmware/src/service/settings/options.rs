@@ -1,0 +1,203 @@
+//! What settings mean to each part of the service.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use graphtag_runtime::presence::PresenceOptions;
+use graphtag_runtime::source::{SourceKind, SourceOptions};
+use graphtag_runtime::stream::{MotionOptions, StreamOptions, View};
+
+use super::Settings;
+use super::values::{positive, rectangle, seconds, secret, size};
+use crate::arguments::PathArgument;
+use crate::service::mqtt::{self, BrokerAddress, MqttOptions};
+use crate::service::web::HttpOptions;
+
+/// A still scene is inferred again after this time all the same.
+const STILL_REFRESH: Duration = Duration::from_secs(10);
+/// The temperature, in degrees Celsius, above which the rate falls; a Raspberry Pi throttles itself at 80.
+const HEAT_LIMIT: f32 = 75.0;
+/// How long a source may be silent before it is opened anew, in seconds.
+const PATIENCE: f64 = 3.0;
+
+impl Settings {
+    /// The stream that these settings describe.
+    ///
+    /// # Errors
+    /// When a value is missing or out of range.
+    pub fn stream(&self) -> Result<StreamOptions> {
+        let source = self.source.as_deref().context(
+            "no source: say --source test, a folder of photos, or a camera (see graphtag run --help)",
+        )?;
+        let defaults = PresenceOptions::default();
+        let keep = self.keep.unwrap_or(defaults.keep);
+        ensure!(
+            (0.0..=1.0).contains(&keep),
+            "keep: {keep} is not from 0 to 1"
+        );
+        let motion = self.motion.map(|sensitivity| MotionOptions {
+            sensitivity,
+            refresh: STILL_REFRESH,
+        });
+        let crop = self.crop.as_deref().map(|text| rectangle("crop", text));
+        let masks = self.mask.iter().map(|text| rectangle("mask", text));
+        let limit = self.heat_limit.unwrap_or(HEAT_LIMIT);
+        ensure!(limit.is_finite(), "heat_limit: {limit} is no temperature");
+        let raw = self.raw.as_deref().map(str::parse).transpose();
+        let raw = raw.map_err(anyhow::Error::msg).context("raw")?;
+        let kind = source.parse().context("source")?;
+        if raw.is_some() {
+            ensure!(
+                matches!(kind, SourceKind::Exec(_) | SourceKind::StandardInput),
+                "raw: only a program (exec:COMMAND) or standard input (-) delivers pictures without heads"
+            );
+            ensure!(
+                self.size.is_some(),
+                "raw: the size of the pictures is needed too, --size WIDTHxHEIGHT"
+            );
+        }
+        Ok(StreamOptions {
+            source: SourceOptions {
+                kind,
+                rate: positive("rate", self.rate)?,
+                size: self.size.as_deref().map(size).transpose()?,
+                raw,
+                repeat: self.r#loop,
+            },
+            patience: seconds("patience", Some(self.patience.unwrap_or(PATIENCE)))?
+                .unwrap_or_default(),
+            max_rate: positive("max_fps", self.max_fps)?,
+            motion,
+            heat_limit: limit,
+            view: View {
+                crop: crop.transpose()?,
+                masks: masks.collect::<Result<_>>()?,
+            },
+            presence: PresenceOptions {
+                smoothing: seconds("smoothing", self.smoothing)?.unwrap_or(defaults.smoothing),
+                keep,
+                appear_after: seconds("appear_after", self.appear_after)?
+                    .unwrap_or(defaults.appear_after),
+                vanish_after: seconds("vanish_after", self.vanish_after)?
+                    .unwrap_or(defaults.vanish_after),
+            },
+        })
+    }
+
+    /// Where to publish by MQTT, if anywhere.
+    ///
+    /// # Errors
+    /// When the address, the name or a file is not usable.
+    pub fn mqtt(&self) -> Result<Option<MqttOptions>> {
+        let Some(broker) = &self.mqtt else {
+            return Ok(None);
+        };
+        let broker: BrokerAddress = broker.parse().map_err(anyhow::Error::msg)?;
+        let password = self.mqtt_password_file.as_ref().map(|path| secret(&path.0));
+        let authority = self.mqtt_authority.as_ref().map(|PathArgument(path)| {
+            fs::read(path).with_context(|| format!("mqtt_authority: {}", path.display()))
+        });
+        let name = self.device_name();
+        let prefix = self
+            .mqtt_prefix
+            .clone()
+            .unwrap_or_else(|| "graphtag".into());
+        for (key, part) in [("name", &name), ("mqtt_prefix", &prefix)] {
+            ensure!(
+                !part.is_empty() && mqtt::slug(part) == *part,
+                "{key}: {part:?} is not of small letters, digits, _ and - alone"
+            );
+        }
+        Ok(Some(MqttOptions {
+            broker,
+            password: password.transpose()?,
+            authority: authority.transpose()?,
+            prefix,
+            name,
+        }))
+    }
+
+    /// Where to serve the page and the API, if anywhere.
+    ///
+    /// # Errors
+    /// When the token can't be read, or the address is open to others without one.
+    pub fn http(&self) -> Result<Option<HttpOptions>> {
+        let Some(address) = self.http else {
+            return Ok(None);
+        };
+        let token = self.token_file.as_ref().map(|path| secret(&path.0));
+        let token = token.transpose().context("token_file")?;
+        ensure!(
+            address.ip().is_loopback() || token.is_some() || self.no_auth,
+            "http: others can reach {address}; give a --token-file, or say --no-auth"
+        );
+        Ok(Some(HttpOptions {
+            address,
+            token,
+            name: self.device_name(),
+        }))
+    }
+
+    /// The name of this device: the host's, unless told otherwise.
+    fn device_name(&self) -> String {
+        let host = || mqtt::slug(&rustix::system::uname().nodename().to_string_lossy());
+        self.name.clone().unwrap_or_else(host)
+    }
+
+    /// The thresholds that are set, by label.
+    ///
+    /// # Errors
+    /// When one is not LABEL=X with X from 0 to 1.
+    pub fn thresholds(&self) -> Result<BTreeMap<String, f32>> {
+        let one = |text: &String| {
+            let (label, number) = text.rsplit_once('=')?;
+            let number = number.trim().parse().ok();
+            let number = number.filter(|number| (0.0..=1.0).contains(number))?;
+            Some((label.trim().to_owned(), number))
+        };
+        let named = |text| {
+            one(text)
+                .with_context(|| format!("threshold: {text} is not LABEL=X with X from 0 to 1"))
+        };
+        self.threshold.iter().map(named).collect()
+    }
+
+    /// The model file, if not the embedded model.
+    pub fn model_path(&self) -> Option<&Path> {
+        self.model.as_ref().map(|path| path.0.as_path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_out_of_range_are_refused_by_name() {
+        let refused = |settings: Settings| {
+            let settings = Settings {
+                source: Some("photos".into()),
+                ..settings
+            };
+            settings.stream().unwrap_err().to_string()
+        };
+        let rate = Settings {
+            rate: Some(0.0),
+            ..Settings::default()
+        };
+        assert_eq!(refused(rate), "rate: 0 is not above 0");
+        let crop = Settings {
+            crop: Some("0.5,0,0.6,1".into()),
+            ..Settings::default()
+        };
+        assert!(refused(crop).starts_with("crop: 0.5,0,0.6,1 is not"));
+        let appear = Settings {
+            appear_after: Some(-1.0),
+            ..Settings::default()
+        };
+        assert_eq!(refused(appear), "appear_after: -1 is not a time in seconds");
+    }
+}
