@@ -11,6 +11,7 @@ mod channels;
 pub mod cost;
 mod efficientnet_lite;
 mod fold;
+mod golden;
 mod head;
 pub mod labels;
 mod metadata;
@@ -26,6 +27,7 @@ pub use architecture::{
 };
 pub use channels::Channels;
 pub use fold::{FoldError, fold, fold_batch_norm, folded, without_batch_norm};
+pub use golden::{Golden, MAX_GOLDEN_BYTES};
 pub use metadata::{
     Accuracy, ColorOrder, Filter, Metadata, MetadataError, Preprocessing, Provenance, Resize,
     SCHEMA_VERSION,

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::architecture::Architecture;
+use crate::golden::Golden;
 
 /// Version of the keys and their meaning; a reader refuses a newer one.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -79,6 +80,8 @@ pub struct Metadata {
     pub provenance: Provenance,
     /// Accuracy as measured on named data.
     pub accuracy: Vec<Accuracy>,
+    /// What it must say of a photo, where the file tells.
+    pub golden: Option<Golden>,
 }
 
 /// How a model was made, as the tools recorded it.
@@ -143,7 +146,7 @@ impl Metadata {
     /// When values are contradictory or out of bounds, so that they could not be read again.
     pub fn to_properties(&self) -> Result<Vec<(String, String)>, MetadataError> {
         self.validate()?;
-        Ok(vec![
+        let mut properties = vec![
             property("schema_version", &SCHEMA_VERSION)?,
             property("name", &self.name)?,
             property("labels", &self.labels)?,
@@ -153,7 +156,11 @@ impl Metadata {
             property("training", &self.provenance.training)?,
             property("quantization", &self.provenance.quantization)?,
             property("accuracy", &self.accuracy)?,
-        ])
+        ];
+        if let Some(golden) = &self.golden {
+            properties.push(property("golden", golden)?);
+        }
+        Ok(properties)
     }
 
     /// Reads the `graphtag.*` keys among `properties`; `None` when there is none of them, as in a foreign
@@ -182,6 +189,7 @@ impl Metadata {
                 quantization: value(properties, "quantization")?,
             },
             accuracy: value(properties, "accuracy")?,
+            golden: optional(properties, "golden")?,
         };
         metadata.validate()?;
         Ok(Some(metadata))
@@ -206,6 +214,10 @@ impl Metadata {
         let mut shares = self.accuracy.iter().flat_map(|a| [a.map, a.cf1, a.of1]);
         if !shares.all(|share| (0.0..=1.0).contains(&share)) {
             return refuse("accuracy", "not all within 0 to 1".into());
+        }
+        let golden = self.golden.as_ref();
+        if let Some(problem) = golden.and_then(|golden| golden.problem(self.labels.len())) {
+            return refuse("golden", problem);
         }
         self.preprocessing.validate()?;
         if let Some(architecture) = &self.architecture {
@@ -257,8 +269,16 @@ fn value<T: DeserializeOwned>(
     properties: &BTreeMap<String, String>,
     key: &'static str,
 ) -> Result<T, MetadataError> {
-    let text = properties
-        .get(&format!("{PREFIX}{key}"))
-        .ok_or(MetadataError::Missing(key))?;
-    serde_json::from_str(text).map_err(|source| MetadataError::Json { key, source })
+    optional(properties, key)?.ok_or(MetadataError::Missing(key))
+}
+
+fn optional<T: DeserializeOwned>(
+    properties: &BTreeMap<String, String>,
+    key: &'static str,
+) -> Result<Option<T>, MetadataError> {
+    let text = properties.get(&format!("{PREFIX}{key}"));
+    let value = text.map(|text| serde_json::from_str(text));
+    value
+        .transpose()
+        .map_err(|source| MetadataError::Json { key, source })
 }

@@ -39,6 +39,7 @@ mod tests {
             assert_eq!(metadata.name, model.name);
             assert_eq!(metadata.labels, labels::coco80());
             assert!(!metadata.accuracy.is_empty());
+            assert!(metadata.golden.is_some());
             assert!(metadata.provenance.training["recipe"]["seed"].is_u64());
         }
     }

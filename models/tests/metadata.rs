@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use graphtag_models::{
-    Accuracy, Architecture, Backbone, Classifier, ColorOrder, Filter, GraphLayer, Head, InputSize,
-    Metadata, MetadataError, Preprocessing, Provenance, Resize,
+    Accuracy, Architecture, Backbone, Classifier, ColorOrder, Filter, Golden, GraphLayer, Head,
+    InputSize, MAX_GOLDEN_BYTES, Metadata, MetadataError, Preprocessing, Provenance, Resize,
 };
 use proptest::prelude::*;
 
@@ -98,10 +98,19 @@ fn metadata() -> impl Strategy<Value = Metadata> {
             preprocessing(),
             prop::option::of(architecture(count)),
             prop::collection::vec(accuracy(), 0..3),
+            prop::option::of(golden(count)),
             (any::<String>(), any::<u64>()),
         )
             .prop_map(
-                move |(name, thresholds, preprocessing, architecture, accuracy, (text, seed))| {
+                move |(
+                    name,
+                    thresholds,
+                    preprocessing,
+                    architecture,
+                    accuracy,
+                    golden,
+                    (text, seed),
+                )| {
                     Metadata {
                         name,
                         labels: labels.iter().cloned().collect(),
@@ -113,10 +122,22 @@ fn metadata() -> impl Strategy<Value = Metadata> {
                             quantization: serde_json::Value::Null,
                         },
                         accuracy,
+                        golden,
                     }
                 },
             )
     })
+}
+
+fn golden(labels: usize) -> impl Strategy<Value = Golden> {
+    (
+        prop::collection::vec(any::<u8>(), 0..40),
+        prop::collection::vec(0.0..=1.0f32, labels),
+    )
+        .prop_map(|(rest, probabilities)| Golden {
+            photo: [vec![0xff, 0xd8, 0xff], rest].concat(),
+            probabilities,
+        })
 }
 
 fn properties(metadata: &Metadata) -> BTreeMap<String, String> {
@@ -140,6 +161,7 @@ fn example() -> Metadata {
         architecture: None,
         provenance: Provenance::default(),
         accuracy: vec![],
+        golden: None,
     }
 }
 
@@ -268,5 +290,31 @@ proptest! {
         bytes[at] = byte;
         *value = String::from_utf8_lossy(&bytes).into_owned();
         let _ = Metadata::from_properties(&properties);
+    }
+}
+
+#[test]
+fn a_golden_photo_is_a_small_jpeg_with_a_probability_for_every_label() {
+    let golden = |photo: &[u8], probabilities: &[f32]| {
+        let golden = Golden {
+            photo: photo.into(),
+            probabilities: probabilities.into(),
+        };
+        refusal("golden", &serde_json::to_string(&golden).unwrap())
+    };
+    let jpeg = [0xff, 0xd8, 0xff];
+    let large = [jpeg.to_vec(), vec![0; MAX_GOLDEN_BYTES]].concat();
+    for (refusal, problem) in [
+        (golden(&jpeg, &[0.5]), "1 probabilities for 2 labels"),
+        (golden(&jpeg, &[0.5, 1.5]), "not all within 0 to 1"),
+        (golden(b"GIF89a", &[0.5, 0.5]), "no JPEG"),
+        (golden(&large, &[0.5, 0.5]), "more than 262144"),
+        (
+            refusal("golden", r#"{"photo": "!", "probabilities": []}"#),
+            "Invalid",
+        ),
+    ] {
+        assert!(refusal.starts_with("graphtag.golden: "), "{refusal}");
+        assert!(refusal.contains(problem), "{refusal}");
     }
 }

@@ -53,6 +53,7 @@ fn unfolded() -> (Network, Weights, Metadata) {
         architecture: Some(architecture),
         provenance: Provenance::default(),
         accuracy: vec![],
+        golden: None,
     };
     (network, weights, metadata)
 }

@@ -35,5 +35,6 @@ tools quantize "${trained[@]}" --photos "$out/validation.txt" --root "$data" --b
 for model in "$out"/coco80-lite0-{f32,int8}.onnx; do
     tools calibrate --model "$model" "${sets[@]}" --names "$out/validation.txt" --soft-labels "$out/soft-labels" \
         --teacher "$teacher"
+    tools golden --model "$model" --photo "$(dirname "$0")/../../tests/photos/cat.jpg"
     tools eval --model "$model" --data "coco:$data/coco" --record "first 128 photos of COCO train2017"
 done

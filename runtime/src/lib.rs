@@ -6,6 +6,7 @@
 
 pub mod engine;
 pub mod frame;
+pub mod golden;
 pub mod kernels;
 pub mod labels;
 pub mod model;

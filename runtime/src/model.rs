@@ -180,5 +180,6 @@ fn foreign_metadata(path: &Path, network: &Network, labels: Vec<String>) -> Meta
         architecture: None,
         provenance: Provenance::default(),
         accuracy: Vec::new(),
+        golden: None,
     }
 }

@@ -52,6 +52,7 @@ impl Deployment {
                 ..Provenance::default()
             },
             accuracy: vec![],
+            golden: None,
         };
         Ok(Deployment {
             network,

@@ -323,6 +323,7 @@ fn teacher() -> Vec<u8> {
         architecture: Some(architecture),
         provenance: Default::default(),
         accuracy: vec![],
+        golden: None,
     };
     onnx::float(&network, &weights, &metadata).unwrap()
 }

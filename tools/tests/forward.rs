@@ -152,6 +152,7 @@ fn float_onnx_equals_burn() {
             architecture: Some(architecture),
             provenance: Provenance::default(),
             accuracy: vec![],
+            golden: None,
         };
         let file = onnx::float(&folded, &folded_weights, &metadata).unwrap();
         let model = graphtag_runtime::network::Network::from_bytes(&file).unwrap();

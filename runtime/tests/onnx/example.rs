@@ -84,6 +84,7 @@ pub fn example(architecture: Architecture, seed: u64) -> Example {
             architecture: Some(architecture),
             provenance: Provenance::default(),
             accuracy: vec![],
+            golden: None,
         },
         image: noise.within(-1.0, 1.0, 3 * height * width),
         network,

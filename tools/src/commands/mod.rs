@@ -5,6 +5,7 @@ mod cost;
 mod distill;
 mod eval;
 mod export;
+mod golden;
 mod import;
 mod label;
 mod options;
@@ -30,6 +31,7 @@ enum Command {
     Distill(distill::Distill),
     Eval(eval::Eval),
     Export(export::Export),
+    Golden(golden::SetGolden),
     Import(import::Import),
     Label(label::Label),
     Quantize(quantize::Quantize),
@@ -47,6 +49,7 @@ impl Arguments {
             Command::Distill(distill) => distill.run(),
             Command::Eval(eval) => eval.run(),
             Command::Export(export) => export.run(),
+            Command::Golden(golden) => golden.run(),
             Command::Import(import) => import.run(),
             Command::Label(label) => label.run(),
             Command::Quantize(quantize) => quantize.run(),

@@ -98,6 +98,7 @@ fn the_file_computes_what_the_simulation_does() {
         architecture: Some(architecture),
         provenance: Provenance::default(),
         accuracy: vec![],
+        golden: None,
     };
     let file = onnx::quantized(&network, &weights, &quantization, &metadata).unwrap();
     let engine = graphtag_runtime::Network::from_bytes(&file).unwrap();

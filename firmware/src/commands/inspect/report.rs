@@ -18,6 +18,7 @@ pub struct Report {
     preprocessing: Option<Preprocessing>,
     provenance: Option<Provenance>,
     accuracy: Vec<Accuracy>,
+    golden: Option<GoldenPhoto>,
     file_bytes: usize,
     sha256: String,
     /// Multiply-accumulates of convolutions and matrix products.
@@ -31,6 +32,14 @@ pub struct Report {
 struct Label {
     label: String,
     threshold: f64,
+}
+
+/// The photo on which the model is checked before it is used.
+#[derive(Serialize)]
+struct GoldenPhoto {
+    file_bytes: usize,
+    /// What it shows, at the thresholds.
+    labels: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -62,6 +71,7 @@ impl Report {
             preprocessing: None,
             provenance: None,
             accuracy: Vec::new(),
+            golden: None,
             file_bytes: file.len(),
             sha256: hex(&Sha256::digest(file)),
             macs: layers.iter().map(|layer| layer.macs).sum(),
@@ -75,6 +85,15 @@ impl Report {
     }
 
     fn describe(&mut self, metadata: Metadata) {
+        self.golden = metadata.golden.as_ref().map(|golden| {
+            let decisions = golden.probabilities.iter().zip(&metadata.thresholds);
+            let labels = metadata.labels.iter().zip(decisions);
+            let shown = labels.filter(|(_, (probability, threshold))| probability >= threshold);
+            GoldenPhoto {
+                file_bytes: golden.photo.len(),
+                labels: shown.map(|(label, _)| label.clone()).collect(),
+            }
+        });
         let labels = metadata.labels.into_iter().zip(metadata.thresholds);
         self.name = metadata.name;
         self.labels = labels
@@ -125,6 +144,10 @@ impl Report {
                 to,
                 "  accuracy      mAP {map:.3}, CF1 {cf1:.3}, OF1 {of1:.3} on {data} ({photos} photos, {labels} labels)"
             )?;
+        }
+        if let Some(GoldenPhoto { file_bytes, labels }) = &self.golden {
+            let labels = labels.join(", ");
+            writeln!(to, "  golden photo  {file_bytes} bytes, of {labels}")?;
         }
         self.write_origin(to)?;
         self.write_labels(to)?;
