@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use argh::FromArgs;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::commands::Command;
 
@@ -38,7 +38,7 @@ struct Arguments {
 }
 
 /// A path as the user gave it, UTF-8 or not.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct PathArgument(pub PathBuf);
 

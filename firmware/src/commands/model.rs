@@ -36,7 +36,8 @@ pub fn with_threads(model: Model, path: Option<&Path>, threads: NonZeroUsize) ->
     model.with_threads(threads).with_context(|| name(path))
 }
 
-fn name(path: Option<&Path>) -> String {
+/// What a message calls the model at `path`, or the embedded one.
+pub fn name(path: Option<&Path>) -> String {
     match path {
         Some(path) => path.display().to_string(),
         None => format!("embedded model {}", zoo::MODELS[0].name),

@@ -1,5 +1,6 @@
 //! The life of the service: signals of the system, the service manager's watchdog, and what is logged.
 
+use std::iter;
 use std::process;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -26,6 +27,7 @@ pub struct Life {
     signals: Handle,
     ended: Sender<()>,
     reloads: Receiver<()>,
+    control: Arc<Control>,
 }
 
 impl Life {
@@ -38,7 +40,7 @@ impl Life {
         let mut signals =
             Signals::new([SIGTERM, SIGINT, SIGHUP]).context("signals can't be handled")?;
         let handle = signals.handle();
-        let stopped = control.clone();
+        let (stopped, watched) = (control.clone(), control.clone());
         // One that waits stands for all: it is done after the last of them.
         let (reload, reloads) = mpsc::sync_channel(1);
         thread::spawn(move || {
@@ -69,6 +71,7 @@ impl Life {
             signals: handle,
             ended,
             reloads,
+            control: watched,
         })
     }
 
@@ -77,7 +80,11 @@ impl Life {
     pub fn ready(self, mut reload: impl FnMut() + Send + 'static) -> Ready {
         thread::spawn(move || {
             for () in self.reloads {
+                notify(&reloading());
                 reload();
+                if !self.control.is_stopped() {
+                    notify(&[NotifyState::Ready]);
+                }
             }
         });
         notify(&[NotifyState::Ready]);
@@ -149,9 +156,7 @@ impl Watch {
         let Some(time) = sd_notify::watchdog_enabled() else {
             return;
         };
-        let alive = control
-            .progress()
-            .is_some_and(|progress| progress.elapsed() < time.min(STUCK));
+        let alive = is_alive(control.progress(), time);
         if alive && self.pinged.is_none_or(|at| at.elapsed() > time / 2) {
             notify(&[NotifyState::Watchdog]);
             self.pinged = Some(Instant::now());
@@ -159,7 +164,33 @@ impl Watch {
     }
 }
 
+/// Whether the stream has made progress within `time`, and is not stuck.
+fn is_alive(progress: Option<Instant>, time: Duration) -> bool {
+    progress.is_some_and(|progress| progress.elapsed() < time.min(STUCK))
+}
+
+/// What the service manager is told when the configuration is being read again.
+fn reloading() -> Vec<NotifyState<'static>> {
+    let now = NotifyState::monotonic_usec_now();
+    iter::once(NotifyState::Reloading).chain(now).collect()
+}
+
 /// Without a service manager nobody listens, which is no fault.
 fn notify(states: &[NotifyState]) {
     let _ = sd_notify::notify(states);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_stream_that_makes_progress_is_alive() {
+        let before = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds));
+        let time = Duration::from_secs(5);
+        assert!(!is_alive(None, time));
+        assert!(is_alive(Some(Instant::now()), time));
+        assert!(!is_alive(before(6), time));
+        assert!(!is_alive(before(11), Duration::from_secs(3600)));
+    }
 }

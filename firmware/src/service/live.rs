@@ -1,6 +1,7 @@
 //! What the running service knows, for sinks that look when they like.
 
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,10 +25,21 @@ pub struct Live {
     pub started: Instant,
     /// How the source is called, without credentials.
     pub source: String,
+    /// What sinks left out.
+    pub dropped: Dropped,
     latest: watch::Sender<Option<Arc<Observation>>>,
     events: broadcast::Sender<EventReport>,
     history: Mutex<VecDeque<EventReport>>,
     model: Mutex<String>,
+}
+
+/// How much each sink had to leave out since the start, because something was too slow or away.
+#[derive(Debug, Default)]
+pub struct Dropped {
+    /// Events that were not posted.
+    pub webhook: AtomicU64,
+    /// Pictures that were not written.
+    pub snapshots: AtomicU64,
 }
 
 impl Live {
@@ -37,6 +49,7 @@ impl Live {
             control,
             started: Instant::now(),
             source,
+            dropped: Dropped::default(),
             latest: watch::Sender::new(None),
             events: broadcast::Sender::new(EVENTS),
             history: Mutex::default(),

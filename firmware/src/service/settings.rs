@@ -11,7 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use argh::FromArgs;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::arguments::{PathArgument, text};
 pub use file::parse;
@@ -19,13 +19,30 @@ pub use file::parse;
 /// The commented configuration that `graphtag config` prints.
 pub const DEFAULT: &str = include_str!("default.toml");
 
+/// The keys that a running service takes up when it reads its configuration again.
+const RELOADED: [&str; 13] = [
+    "model",
+    "labels",
+    "threads",
+    "max_fps",
+    "motion",
+    "heat_limit",
+    "crop",
+    "mask",
+    "threshold",
+    "smoothing",
+    "keep",
+    "appear_after",
+    "vanish_after",
+];
+
 /// Watch a camera and publish what it shows.
 ///
 /// Sources: test (a moving test card), v4l2:DEVICE (see graphtag cameras), rpicam, jetson-csi,
 /// rtsp://ADDRESS, http://ADDRESS (MJPEG), video:FILE, exec:COMMAND (a program that writes MJPEG or
 /// Y4M), - (the same on standard input), a folder or a photo. Without --http and --mqtt, tags go to
 /// standard output only. SIGHUP reads the configuration file again; SIGTERM ends the run.
-#[derive(Clone, Debug, Default, FromArgs, Deserialize)]
+#[derive(Clone, Debug, Default, FromArgs, Deserialize, Serialize)]
 #[argh(subcommand, name = "run")]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -114,7 +131,31 @@ pub struct Settings {
     /// first part of every MQTT topic (default graphtag)
     #[argh(option)]
     pub mqtt_prefix: Option<String>,
-    /// name of this device, in MQTT topics and in Home Assistant (default the host's name)
+    /// address to post every event to as JSON, http://HOST/PATH or https://HOST/PATH
+    #[argh(option)]
+    pub webhook: Option<String>,
+    /// file with the secret that signs what is posted (X-Hub-Signature-256)
+    #[argh(option)]
+    pub webhook_secret_file: Option<PathArgument>,
+    /// file with the bearer token that is posted with every event
+    #[argh(option)]
+    pub webhook_token_file: Option<PathArgument>,
+    /// certificate authority of the webhook (PEM); those of the system if not given
+    #[argh(option)]
+    pub webhook_authority: Option<PathArgument>,
+    /// folder for the pictures in which labels appear
+    #[argh(option)]
+    pub snapshots: Option<PathArgument>,
+    /// label whose appearance is kept as a picture (default all); may be repeated
+    #[argh(option)]
+    pub snapshot_on: Vec<String>,
+    /// megabytes that the pictures may take, beyond which the oldest go (default 500)
+    #[argh(option)]
+    pub snapshot_quota: Option<f64>,
+    /// least seconds between two pictures for the same label (default 10)
+    #[argh(option)]
+    pub snapshot_period: Option<f64>,
+    /// name of this device, in MQTT topics, Home Assistant and names of pictures (default the host's name)
     #[argh(option)]
     pub name: Option<String>,
 }
@@ -154,6 +195,10 @@ impl Settings {
             &mut file.token_file,
             &mut file.mqtt_password_file,
             &mut file.mqtt_authority,
+            &mut file.webhook_secret_file,
+            &mut file.webhook_token_file,
+            &mut file.webhook_authority,
+            &mut file.snapshots,
         ];
         for PathArgument(path) in paths.into_iter().flatten() {
             *path = folder.join(&*path);
@@ -167,10 +212,56 @@ impl Settings {
                 output
                 http token_file
                 mqtt mqtt_password_file mqtt_authority mqtt_prefix
+                webhook webhook_secret_file webhook_token_file webhook_authority
+                snapshots snapshot_quota snapshot_period
                 name;
             switches: r#loop no_auth;
-            lists: mask threshold))
+            lists: mask threshold snapshot_on))
     }
+    /// Says where these settings, taken from the command line, show a secret to every user of the machine.
+    pub fn warn_of_secrets(&self) {
+        let source = self.source.as_deref().unwrap_or_default();
+        if has_password(source) {
+            eprintln!(
+                "graphtag: source: every user of this machine can read the password in it; put the source into a \
+                 configuration file that only graphtag can read, and give that with --config"
+            );
+        }
+    }
+
+    /// The files that hold secrets.
+    pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
+        let files = [
+            &self.token_file,
+            &self.mqtt_password_file,
+            &self.webhook_secret_file,
+            &self.webhook_token_file,
+        ];
+        files.into_iter().flatten().map(|path| path.0.as_path())
+    }
+
+    /// The keys whose values in `new` a running service can't take up.
+    pub fn kept_until_restart(&self, new: &Settings) -> Vec<String> {
+        // Paths that are no text can't be compared so; they come from the command line, which does not change.
+        let value = |settings| serde_json::to_value(settings).unwrap_or_default();
+        let (old, new) = (value(self), value(new));
+        let keys = old.as_object().into_iter().flatten();
+        let changed = keys.filter(|(key, value)| new.get(key) != Some(value));
+        let kept = changed.filter(|(key, _)| !RELOADED.contains(&key.as_str()));
+        let mut kept: Vec<String> = kept.map(|(key, _)| key.clone()).collect();
+        kept.sort();
+        kept
+    }
+}
+
+/// Whether `text` is or has an address with USER:PASSWORD@.
+fn has_password(text: &str) -> bool {
+    text.split("://").skip(1).any(|rest| {
+        let authority = rest.split(['/', '?', ' ']).next().unwrap_or_default();
+        authority
+            .rsplit_once('@')
+            .is_some_and(|(user, _)| user.contains(':'))
+    })
 }
 
 #[cfg(test)]
@@ -198,5 +289,42 @@ mod tests {
             settings.model_path(),
             Some(folder.path().join("m.onnx").as_path())
         );
+    }
+
+    #[test]
+    fn what_a_running_service_can_not_take_up_is_told() {
+        let old = Settings {
+            source: Some("test".into()),
+            rate: Some(5.0),
+            ..Settings::default()
+        };
+        let new = Settings {
+            source: Some("photos".into()),
+            keep: Some(0.5),
+            threshold: vec!["cat=0.5".into()],
+            no_auth: true,
+            ..old.clone()
+        };
+        assert_eq!(old.kept_until_restart(&new), ["no_auth", "source"]);
+        assert!(new.kept_until_restart(&new).is_empty());
+    }
+
+    #[test]
+    fn every_key_that_is_taken_up_is_a_key() {
+        let keys = serde_json::to_value(Settings::default()).unwrap();
+        for key in RELOADED {
+            assert!(keys.get(key).is_some(), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_noticed() {
+        assert!(has_password("rtsp://pi:secret@camera/stream"));
+        assert!(has_password(
+            "exec:ffmpeg -i rtsp://pi:a@b@camera:554/1 -f mjpeg -"
+        ));
+        assert!(!has_password("rtsp://pi@camera/stream:1"));
+        assert!(!has_password("http://camera:80/video?time=1:2@3"));
+        assert!(!has_password("photos"));
     }
 }

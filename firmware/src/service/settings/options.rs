@@ -14,7 +14,9 @@ use super::Settings;
 use super::values::{positive, rectangle, seconds, secret, size};
 use crate::arguments::PathArgument;
 use crate::service::mqtt::{self, BrokerAddress, MqttOptions};
+use crate::service::snapshots::SnapshotOptions;
 use crate::service::web::HttpOptions;
+use crate::service::webhook::WebhookOptions;
 
 /// A still scene is inferred again after this time all the same.
 const STILL_REFRESH: Duration = Duration::from_secs(10);
@@ -22,6 +24,10 @@ const STILL_REFRESH: Duration = Duration::from_secs(10);
 const HEAT_LIMIT: f32 = 75.0;
 /// How long a source may be silent before it is opened anew, in seconds.
 const PATIENCE: f64 = 3.0;
+/// Megabytes of snapshots: thousands of them, on the smallest cards that are sold.
+const SNAPSHOT_QUOTA: f64 = 500.0;
+/// Seconds between two snapshots for the same label.
+const SNAPSHOT_PERIOD: f64 = 10.0;
 
 impl Settings {
     /// The stream that these settings describe.
@@ -100,23 +106,17 @@ impl Settings {
         let authority = self.mqtt_authority.as_ref().map(|PathArgument(path)| {
             fs::read(path).with_context(|| format!("mqtt_authority: {}", path.display()))
         });
-        let name = self.device_name();
         let prefix = self
             .mqtt_prefix
             .clone()
             .unwrap_or_else(|| "graphtag".into());
-        for (key, part) in [("name", &name), ("mqtt_prefix", &prefix)] {
-            ensure!(
-                !part.is_empty() && mqtt::slug(part) == *part,
-                "{key}: {part:?} is not of small letters, digits, _ and - alone"
-            );
-        }
+        check_slug("mqtt_prefix", &prefix)?;
         Ok(Some(MqttOptions {
             broker,
             password: password.transpose()?,
             authority: authority.transpose()?,
             prefix,
-            name,
+            name: self.device_name()?,
         }))
     }
 
@@ -137,14 +137,58 @@ impl Settings {
         Ok(Some(HttpOptions {
             address,
             token,
-            name: self.device_name(),
+            name: self.device_name()?,
+        }))
+    }
+
+    /// Where to post events, if anywhere.
+    ///
+    /// # Errors
+    /// When the address or a file is not usable.
+    pub fn webhook(&self) -> Result<Option<WebhookOptions>> {
+        let Some(address) = &self.webhook else {
+            return Ok(None);
+        };
+        let read = |key: &'static str, file: &Option<PathArgument>| {
+            let secret = file.as_ref().map(|path| secret(&path.0).context(key));
+            secret.transpose()
+        };
+        let authority = self.webhook_authority.as_ref().map(|PathArgument(path)| {
+            fs::read(path).with_context(|| format!("webhook_authority: {}", path.display()))
+        });
+        Ok(Some(WebhookOptions {
+            address: address.parse().map_err(anyhow::Error::msg)?,
+            secret: read("webhook_secret_file", &self.webhook_secret_file)?,
+            token: read("webhook_token_file", &self.webhook_token_file)?,
+            authority: authority.transpose()?,
+        }))
+    }
+
+    /// Which pictures to keep, if any.
+    ///
+    /// # Errors
+    /// When a value is out of range.
+    pub fn snapshots(&self) -> Result<Option<SnapshotOptions>> {
+        let Some(PathArgument(folder)) = &self.snapshots else {
+            return Ok(None);
+        };
+        let megabytes = positive("snapshot_quota", self.snapshot_quota)?;
+        let period = Some(self.snapshot_period.unwrap_or(SNAPSHOT_PERIOD));
+        Ok(Some(SnapshotOptions {
+            folder: folder.clone(),
+            labels: self.snapshot_on.clone(),
+            quota: (megabytes.unwrap_or(SNAPSHOT_QUOTA) * 1e6) as u64,
+            period: seconds("snapshot_period", period)?.unwrap_or_default(),
+            name: self.device_name()?,
         }))
     }
 
     /// The name of this device: the host's, unless told otherwise.
-    fn device_name(&self) -> String {
+    fn device_name(&self) -> Result<String> {
         let host = || mqtt::slug(&rustix::system::uname().nodename().to_string_lossy());
-        self.name.clone().unwrap_or_else(host)
+        let name = self.name.clone().unwrap_or_else(host);
+        check_slug("name", &name)?;
+        Ok(name)
     }
 
     /// The thresholds that are set, by label.
@@ -169,6 +213,15 @@ impl Settings {
     pub fn model_path(&self) -> Option<&Path> {
         self.model.as_ref().map(|path| path.0.as_path())
     }
+}
+
+/// Names stand in topics and in names of files.
+fn check_slug(key: &str, name: &str) -> Result<()> {
+    ensure!(
+        !name.is_empty() && mqtt::slug(name) == name,
+        "{key}: {name:?} is not of small letters, digits, _ and - alone"
+    );
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `/metrics` in Prometheus' text format.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use graphtag_runtime::stream::{Observation, Signal};
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
@@ -15,6 +16,7 @@ use crate::service::live::Live;
 pub fn text(live: &Live) -> prometheus::Result<String> {
     let registry = Registry::new();
     count_frames(&registry, live)?;
+    count_dropped(&registry, live)?;
     let health = live.health();
     gauge(
         &registry,
@@ -80,6 +82,22 @@ fn count_frames(registry: &Registry, live: &Live) -> prometheus::Result<()> {
     )?;
     lost.inc_by(counts.lost);
     registry.register(Box::new(lost))
+}
+
+fn count_dropped(registry: &Registry, live: &Live) -> prometheus::Result<()> {
+    let options = Opts::new(
+        "graphtag_sink_dropped_total",
+        "Events or pictures that a sink left out.",
+    );
+    let dropped = IntCounterVec::new(options, &["sink"])?;
+    for (sink, count) in [
+        ("webhook", &live.dropped.webhook),
+        ("snapshots", &live.dropped.snapshots),
+    ] {
+        let count = count.load(Ordering::Relaxed);
+        dropped.with_label_values(&[sink]).inc_by(count);
+    }
+    registry.register(Box::new(dropped))
 }
 
 fn describe(registry: &Registry, observation: &Arc<Observation>) -> prometheus::Result<()> {
