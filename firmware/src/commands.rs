@@ -3,6 +3,7 @@
 mod bench;
 mod cameras;
 mod config;
+mod doctor;
 mod inspect;
 mod model;
 mod models;
@@ -32,6 +33,8 @@ pub enum Command {
     Cameras(cameras::Cameras),
     /// Prints a configuration.
     Config(config::Config),
+    /// Looks for problems.
+    Doctor(doctor::Doctor),
     /// Describes a model.
     Inspect(inspect::Inspect),
     /// Measures what a model costs.
@@ -50,6 +53,7 @@ pub fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Run(flags) => run::run(&flags),
         Command::Cameras(options) => cameras::run(&options),
         Command::Config(_) => config::run(),
+        Command::Doctor(options) => doctor::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Models(options) => models::run(&options),

@@ -1,6 +1,6 @@
 //! `graphtag bench`: what a model costs on this machine.
 
-mod machine;
+pub mod machine;
 mod pipeline;
 mod report;
 mod timing;
