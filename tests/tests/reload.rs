@@ -193,3 +193,17 @@ fn sighup_reads_the_configuration_again_and_a_bad_one_is_refused() {
     });
     service.end_by(Signal::TERM);
 }
+
+#[test]
+fn what_needs_a_restart_is_told() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("graphtag.toml");
+    fs::write(&config, "keep = 0.5\n").unwrap();
+    let mut service = Service::watch(&["--config", config.to_str().unwrap()]);
+    service.goes_on(1);
+    let changed = "keep = 0.6\nname = \"attic\"\nmqtt = \"mqtt://home\"\n";
+    fs::write(&config, changed).unwrap();
+    service.signal(Signal::HUP);
+    service.says("configuration read again; restart graphtag for the new mqtt, name");
+    service.end_by(Signal::TERM);
+}

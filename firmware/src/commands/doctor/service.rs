@@ -112,8 +112,8 @@ fn frame(options: &SourceOptions) -> Finding {
                     Err(error) => Finding::problem("source", format!("{name}: {error}"), remedy),
                 };
             }
-            Ok(Next::Pending) if begin.elapsed() < FIRST_FRAME => {}
-            Ok(Next::Pending | Next::End) => {
+            Ok(Next::Pending | Next::Broken) if begin.elapsed() < FIRST_FRAME => {}
+            Ok(Next::Pending | Next::Broken | Next::End) => {
                 return Finding::problem("source", format!("{name}: no frame"), remedy);
             }
             Err(error) => return Finding::problem("source", error.to_string(), remedy),
