@@ -72,9 +72,14 @@ mod tests {
             })
             .collect();
         for text in [DEFAULT, &bare] {
-            let settings = parse(text).unwrap();
+            let settings = Settings {
+                // Its example is of use with a program alone, which the default source is not.
+                raw: None,
+                ..parse(text).unwrap()
+            };
             settings.stream().unwrap();
             settings.thresholds().unwrap();
+            settings.snapshots().unwrap();
         }
     }
 
