@@ -168,7 +168,7 @@ fn sighup_reads_the_configuration_again_and_a_bad_one_is_refused() {
     let text = |threshold: &str| {
         let model = fixture("colours.onnx");
         format!(
-            "source = {:?}\nloop = true\nrate = 20\nvanish_after = 0\nsmoothing = 0\nmodel = {model:?}\n{threshold}",
+            "source = {:?}\nloop = true\nrate = 20\nvanish_after = 0\nsmoothing = 0\nkeep = 1\nmodel = {model:?}\n{threshold}",
             folder.path()
         )
     };
