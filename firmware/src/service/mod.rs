@@ -1,5 +1,6 @@
 //! The service around a stream: what it is told, what it knows, how it says it, and its life.
 
+pub mod display;
 pub mod life;
 pub mod lines;
 pub mod live;

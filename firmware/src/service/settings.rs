@@ -40,7 +40,7 @@ const RELOADED: [&str; 13] = [
 ///
 /// Sources: test (a moving test card), v4l2:DEVICE (see graphtag cameras), rpicam, jetson-csi,
 /// rtsp://ADDRESS, http://ADDRESS (MJPEG), video:FILE, exec:COMMAND (a program that writes MJPEG or
-/// Y4M), - (the same on standard input), a folder or a photo. Without --http and --mqtt, tags go to
+/// Y4M), - (the same on standard input), a folder or a photo. Without --http, --mqtt and the like, tags go to
 /// standard output only. SIGHUP reads the configuration file again; SIGTERM ends the run.
 #[derive(Clone, Debug, Default, FromArgs, Deserialize, Serialize)]
 #[argh(subcommand, name = "run")]
@@ -155,6 +155,10 @@ pub struct Settings {
     /// least seconds between two pictures for the same label (default 10)
     #[argh(option)]
     pub snapshot_period: Option<f64>,
+    /// panel to show what is present on: fb:/dev/fb0, st7789:SPIDEV,DC,RESET, ili9341:SPIDEV,DC,RESET,
+    /// ssd1306:/dev/i2c-1, or a picture file, png:FILE,WIDTHxHEIGHT
+    #[argh(option, from_str_fn(text))]
+    pub display: Option<String>,
     /// name of this device, in MQTT topics, Home Assistant and names of pictures (default the host's name)
     #[argh(option)]
     pub name: Option<String>,
@@ -214,6 +218,7 @@ impl Settings {
                 mqtt mqtt_password_file mqtt_authority mqtt_prefix
                 webhook webhook_secret_file webhook_token_file webhook_authority
                 snapshots snapshot_quota snapshot_period
+                display
                 name;
             switches: r#loop no_auth;
             lists: mask threshold snapshot_on))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use graphtag_runtime::stream::Observation;
 
+use super::display::Display;
 use super::live::Live;
 use super::mqtt::Mqtt;
 use super::settings::Settings;
@@ -18,6 +19,7 @@ pub struct Sinks {
     mqtt: Option<Mqtt>,
     webhook: Option<Webhook>,
     snapshots: Option<Snapshots>,
+    display: Option<Display>,
 }
 
 impl Sinks {
@@ -30,13 +32,16 @@ impl Sinks {
         let webhook = settings.webhook()?;
         let mqtt = settings.mqtt()?;
         let web = settings.http()?;
+        let display = settings.display()?;
         let web = web.map(|options| Web::start(&options, live.clone()));
         let mqtt = mqtt.map(|options| Mqtt::start(options, live.clone()));
         let webhook = webhook.map(|options| Webhook::start(options, live.clone()));
+        let display = display.map(|address| Display::start(address, live.clone()));
         Ok(Sinks {
             web: web.transpose()?,
             mqtt: mqtt.transpose()?,
             webhook: webhook.transpose()?,
+            display: display.transpose()?,
             snapshots: snapshots.map(|options| Snapshots::start(options, live.clone())),
         })
     }
@@ -61,6 +66,9 @@ impl Sinks {
         }
         if let Some(snapshots) = self.snapshots {
             snapshots.finish();
+        }
+        if let Some(display) = self.display {
+            display.finish();
         }
         if let Some(web) = self.web {
             web.finish();

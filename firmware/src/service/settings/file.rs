@@ -79,6 +79,7 @@ mod tests {
             };
             settings.stream().unwrap();
             settings.thresholds().unwrap();
+            settings.display().unwrap();
             settings.snapshots().unwrap();
         }
     }

@@ -13,6 +13,7 @@ use graphtag_runtime::stream::{MotionOptions, StreamOptions, View};
 use super::Settings;
 use super::values::{positive, rectangle, seconds, secret, size};
 use crate::arguments::PathArgument;
+use crate::service::display::DisplayAddress;
 use crate::service::mqtt::{self, BrokerAddress, MqttOptions};
 use crate::service::snapshots::SnapshotOptions;
 use crate::service::web::HttpOptions;
@@ -181,6 +182,15 @@ impl Settings {
             period: seconds("snapshot_period", period)?.unwrap_or_default(),
             name: self.device_name()?,
         }))
+    }
+
+    /// What to show it on, if anything.
+    ///
+    /// # Errors
+    /// When it is no address of a display.
+    pub fn display(&self) -> Result<Option<DisplayAddress>> {
+        let address = self.display.as_ref().map(|address| address.parse());
+        address.transpose().map_err(anyhow::Error::msg)
     }
 
     /// The name of this device: the host's, unless told otherwise.
