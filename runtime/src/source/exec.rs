@@ -269,9 +269,9 @@ mod tests {
         let mut source = open("kill -9 $$");
         let error = next(&mut source).unwrap_err().to_string();
         assert_eq!(error, "exec:kill: it ended: signal: 9 (SIGKILL)");
-        let mut source = open("exec >&-; exec sleep 1000");
+        let mut source = open("printf ''; exec >&-; exec sleep 1000");
         let error = next(&mut source).unwrap_err().to_string();
-        assert_eq!(error, "exec:exec: it closed its output");
+        assert_eq!(error, "exec:printf: it closed its output");
     }
 
     #[test]

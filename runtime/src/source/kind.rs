@@ -69,7 +69,8 @@ impl fmt::Display for SourceKind {
             SourceKind::Exec(command) => {
                 // Without what is set for it, and without its arguments.
                 let mut words = command.split_whitespace();
-                let program = words.find(|word| !word.contains('=')).unwrap_or_default();
+                let program = words.find(|word| *word != "exec" && !word.contains('='));
+                let program = program.unwrap_or_default();
                 write!(formatter, "exec:{program}")
             }
             SourceKind::Rpicam => formatter.write_str("rpicam"),
@@ -197,9 +198,10 @@ mod tests {
             let kind: SourceKind = address.parse().unwrap();
             assert_eq!(kind.to_string(), shown);
         }
-        let kind: SourceKind = "exec:PASSWORD=secret ffmpeg -i rtsp://me:secret@host -f mjpeg -"
-            .parse()
-            .unwrap();
+        let kind: SourceKind =
+            "exec:PASSWORD=secret exec ffmpeg -i rtsp://me:secret@host -f mjpeg -"
+                .parse()
+                .unwrap();
         assert_eq!(kind.to_string(), "exec:ffmpeg");
         assert_eq!(
             without_credentials("[in#0] Error opening rtsp://me:secret@host/x: refused"),
