@@ -9,18 +9,17 @@ pub struct EmbeddedModel {
     pub bytes: &'static [u8],
 }
 
-/// The default model; `models/zoo/README.md` tells how good it is and how it was made.
-pub const DEFAULT: EmbeddedModel = EmbeddedModel {
+/// All embedded models; the first is the default. `models/zoo/README.md` tells how good each is and how it was made.
+///
+/// A static, because every crate that uses a constant gets a copy of the files.
+pub static MODELS: [EmbeddedModel; 1] = [EmbeddedModel {
     name: "coco80-lite0-int8",
     bytes: include_bytes!("../zoo/coco80-lite0-int8.onnx"),
-};
-
-/// All embedded models; the first is the default.
-pub const MODELS: &[EmbeddedModel] = &[DEFAULT];
+}];
 
 /// The default model's file.
 pub fn default_model() -> &'static [u8] {
-    DEFAULT.bytes
+    MODELS[0].bytes
 }
 
 #[cfg(test)]
@@ -32,7 +31,7 @@ mod tests {
 
     #[test]
     fn every_embedded_model_is_small_and_says_what_it_is() {
-        for model in MODELS {
+        for model in &MODELS {
             assert!(model.bytes.len() <= 5_000_000, "{}", model.bytes.len());
             let properties: BTreeMap<String, String> = onnx::properties(model.bytes).unwrap();
             let metadata = Metadata::from_properties(&properties).unwrap().unwrap();

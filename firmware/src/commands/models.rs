@@ -21,7 +21,7 @@ pub fn run(_: &Models) -> Result<Outcome> {
     let mut to = io::stdout().lock();
     let names = zoo::MODELS.iter().map(|model| model.name.len());
     let column = names.max().unwrap_or(0);
-    for model in zoo::MODELS {
+    for model in &zoo::MODELS {
         let megabytes = model.bytes.len() as f64 / 1e6;
         let metadata = Metadata::from_properties(&onnx::properties(model.bytes)?)
             .with_context(|| format!("embedded model {}", model.name))?;
