@@ -106,52 +106,142 @@ impl Yuv {
                 cause: format!("{} bytes for {width} x {height}", self.bytes.len()),
             });
         }
-        let image = RgbImage::from_fn(width as u32, height as u32, |x, y| {
-            let [luma, blue, red] = self.sample(x as usize, y as usize);
-            image::Rgb(rgb(luma, blue, red, self.full_range))
-        });
+        let mut image = RgbImage::new(width as u32, height as u32);
+        let matrix = Matrix::new(self.full_range);
+        let mut samples = Samples::of_width(width);
+        for (y, row) in image.chunks_exact_mut(width * 3).enumerate() {
+            self.copy_row(y, &mut samples);
+            matrix.convert(&samples, row);
+        }
         Ok(image)
     }
 
-    /// Y, U and V of a pixel.
-    fn sample(&self, x: usize, y: usize) -> [u8; 3] {
+    /// Copies row `y`, chroma repeated for every pixel that shares it.
+    fn copy_row(&self, y: usize, samples: &mut Samples) {
         let (bytes, width, height) = (&self.bytes, self.width, self.height);
-        let luma = width * height;
+        let (plane, half) = (width * height, width.div_ceil(2));
         match self.layout {
             YuvLayout::Yuyv => {
-                let pair = &bytes[(y * width.div_ceil(2) + x / 2) * 4..][..4];
-                [pair[x % 2 * 2], pair[1], pair[3]]
+                let row = bytes[y * half * 4..][..half * 4].as_chunks::<4>().0;
+                let Samples { luma, blue, red } = samples;
+                let pairs = luma
+                    .chunks_mut(2)
+                    .zip(blue.chunks_mut(2))
+                    .zip(red.chunks_mut(2));
+                for (((luma, blue), red), &[first, u, second, v]) in pairs.zip(row) {
+                    luma.copy_from_slice(&[first, second][..luma.len()]);
+                    blue.fill(u);
+                    red.fill(v);
+                }
+                return;
             }
             YuvLayout::Nv12 => {
-                let chroma = luma + (y / 2 * width.div_ceil(2) + x / 2) * 2;
-                [bytes[y * width + x], bytes[chroma], bytes[chroma + 1]]
+                let row = bytes[plane + y / 2 * half * 2..][..half * 2]
+                    .as_chunks::<2>()
+                    .0;
+                let pairs = samples.blue.chunks_mut(2).zip(samples.red.chunks_mut(2));
+                for ((blue, red), &[u, v]) in pairs.zip(row) {
+                    blue.fill(u);
+                    red.fill(v);
+                }
             }
             YuvLayout::Planar { columns, rows } => {
                 let stride = width.div_ceil(columns);
-                let chroma = luma + y / rows * stride + x / columns;
-                let plane = stride * height.div_ceil(rows);
-                [bytes[y * width + x], bytes[chroma], bytes[chroma + plane]]
+                let first = plane + y / rows * stride;
+                let second = first + stride * height.div_ceil(rows);
+                repeat(&bytes[first..][..stride], columns, &mut samples.blue);
+                repeat(&bytes[second..][..stride], columns, &mut samples.red);
             }
-            YuvLayout::Grey => [bytes[y * width + x], 128, 128],
+            // Grey keeps the neutral chroma that samples begin with.
+            YuvLayout::Grey => {}
+        }
+        samples.luma.copy_from_slice(&bytes[y * width..][..width]);
+    }
+}
+
+/// Each of `values` `times` times, as far as `to` goes.
+fn repeat(values: &[u8], times: usize, to: &mut [u8]) {
+    if times == 1 {
+        return to.copy_from_slice(values);
+    }
+    for (to, &value) in to.chunks_mut(times).zip(values) {
+        to.fill(value);
+    }
+}
+
+/// The pixels of a row: luma, blue and red chroma.
+struct Samples {
+    luma: Vec<u8>,
+    blue: Vec<u8>,
+    red: Vec<u8>,
+}
+
+impl Samples {
+    /// Black without colour.
+    fn of_width(width: usize) -> Self {
+        Samples {
+            luma: vec![0; width],
+            blue: vec![128; width],
+            red: vec![128; width],
         }
     }
 }
 
-/// BT.601 in 16-bit fixed point, rounded to nearest.
-fn rgb(luma: u8, blue: u8, red: u8, full_range: bool) -> [u8; 3] {
-    let (blue, red) = (i32::from(blue) - 128, i32::from(red) - 128);
-    let luma = i32::from(luma);
-    let ([red_of_red, green_of_blue, green_of_red, blue_of_blue], base) = if full_range {
-        ([91_881, -22_554, -46_802, 116_130], luma << 16)
-    } else {
-        ([104_597, -25_675, -53_279, 132_201], (luma - 16) * 76_309)
-    };
-    let byte = |value: i32| ((value + (1 << 15)) >> 16).clamp(0, 255) as u8;
-    [
-        byte(base + red_of_red * red),
-        byte(base + green_of_blue * blue + green_of_red * red),
-        byte(base + blue_of_blue * blue),
-    ]
+/// BT.601 in 16-bit fixed point.
+#[derive(Clone, Copy)]
+struct Matrix {
+    black: i32,
+    luma: i32,
+    red_of_red: i32,
+    green_of_blue: i32,
+    green_of_red: i32,
+    blue_of_blue: i32,
+}
+
+impl Matrix {
+    fn new(full_range: bool) -> Self {
+        if full_range {
+            Matrix {
+                black: 0,
+                luma: 1 << 16,
+                red_of_red: 91_881,
+                green_of_blue: -22_554,
+                green_of_red: -46_802,
+                blue_of_blue: 116_130,
+            }
+        } else {
+            Matrix {
+                black: 16,
+                luma: 76_309,
+                red_of_red: 104_597,
+                green_of_blue: -25_675,
+                green_of_red: -53_279,
+                blue_of_blue: 132_201,
+            }
+        }
+    }
+
+    /// A row of red, green and blue. A loop without branches or lookups, which compilers make vectors of.
+    fn convert(self, samples: &Samples, row: &mut [u8]) {
+        let pixels = row.as_chunks_mut::<3>().0.iter_mut();
+        let samples = samples.luma.iter().zip(&samples.blue).zip(&samples.red);
+        for (pixel, ((&luma, &blue), &red)) in pixels.zip(samples) {
+            *pixel = self.rgb(luma, blue, red);
+        }
+    }
+
+    /// Rounded to nearest.
+    #[inline]
+    fn rgb(self, luma: u8, blue: u8, red: u8) -> [u8; 3] {
+        let (blue, red) = (i32::from(blue) - 128, i32::from(red) - 128);
+        let base = (i32::from(luma) - self.black) * self.luma + (1 << 15);
+        let byte = |value: i32| (value >> 16).clamp(0, 255) as u8;
+        [
+            byte(base + self.red_of_red * red),
+            byte(base + self.green_of_blue * blue + self.green_of_red * red),
+            byte(base + self.blue_of_blue * blue),
+        ]
+    }
 }
 
 #[cfg(test)]
@@ -195,10 +285,11 @@ mod tests {
 
     #[test]
     fn black_and_white_span_the_whole_range() {
-        assert_eq!(rgb(16, 128, 128, false), [0; 3]);
-        assert_eq!(rgb(235, 128, 128, false), [255; 3]);
-        assert_eq!(rgb(0, 128, 128, true), [0; 3]);
-        assert_eq!(rgb(255, 128, 128, true), [255; 3]);
+        let (video, full) = (Matrix::new(false), Matrix::new(true));
+        assert_eq!(video.rgb(16, 128, 128), [0; 3]);
+        assert_eq!(video.rgb(235, 128, 128), [255; 3]);
+        assert_eq!(full.rgb(0, 128, 128), [0; 3]);
+        assert_eq!(full.rgb(255, 128, 128), [255; 3]);
     }
 
     #[test]
@@ -228,6 +319,81 @@ mod tests {
                 Picture::Yuv(yuv).decode().unwrap().get_pixel(2, 2).0,
                 [128; 3]
             );
+        }
+    }
+
+    /// Y, U and V of a pixel, by the description of each layout.
+    fn sample(yuv: &Yuv, x: usize, y: usize) -> [u8; 3] {
+        let half = yuv.width.div_ceil(2);
+        let (bytes, plane) = (&yuv.bytes, yuv.width * yuv.height);
+        let luma = y * yuv.width + x;
+        match yuv.layout {
+            YuvLayout::Yuyv => {
+                let pair = (y * half + x / 2) * 4;
+                [bytes[pair + x % 2 * 2], bytes[pair + 1], bytes[pair + 3]]
+            }
+            YuvLayout::Nv12 => {
+                let chroma = plane + (y / 2 * half + x / 2) * 2;
+                [bytes[luma], bytes[chroma], bytes[chroma + 1]]
+            }
+            YuvLayout::Planar { columns, rows } => {
+                let stride = yuv.width.div_ceil(columns);
+                let chroma = plane + y / rows * stride + x / columns;
+                let size = stride * yuv.height.div_ceil(rows);
+                [bytes[luma], bytes[chroma], bytes[chroma + size]]
+            }
+            YuvLayout::Grey => [bytes[luma], 128, 128],
+        }
+    }
+
+    /// ITU-R BT.601, luma and chroma to red, green and blue.
+    fn bt601([luma, blue, red]: [u8; 3], full_range: bool) -> [f64; 3] {
+        let (luma, blue, red) = (
+            f64::from(luma),
+            f64::from(blue) - 128.0,
+            f64::from(red) - 128.0,
+        );
+        let (luma, chroma) = match full_range {
+            true => (luma, 1.0),
+            false => ((luma - 16.0) * 255.0 / 219.0, 255.0 / 224.0),
+        };
+        let (blue, red) = (blue * chroma, red * chroma);
+        let green = luma - (0.299 * 1.402 * red + 0.114 * 1.772 * blue) / 0.587;
+        [luma + 1.402 * red, green, luma + 1.772 * blue]
+    }
+
+    #[test]
+    fn every_pixel_of_every_layout_is_that_of_bt601() {
+        let planar = |columns, rows| YuvLayout::Planar { columns, rows };
+        let mut layouts = vec![YuvLayout::Yuyv, YuvLayout::Nv12, YuvLayout::Grey];
+        layouts.extend([planar(2, 2), planar(2, 1), planar(1, 2), planar(1, 1)]);
+        let mut seed = 1_u32;
+        for (layout, (width, height)) in layouts
+            .into_iter()
+            .flat_map(|layout| [(37, 5), (2, 2), (1, 3), (64, 4)].map(|size| (layout, size)))
+        {
+            for full_range in [false, true] {
+                let bytes = (0..layout.bytes(width, height).unwrap()).map(|_| {
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (seed >> 24) as u8
+                });
+                let yuv = Yuv {
+                    width,
+                    height,
+                    layout,
+                    full_range,
+                    bytes: bytes.collect(),
+                };
+                let picture = yuv.to_rgb().unwrap();
+                for (x, y, pixel) in picture.enumerate_pixels() {
+                    let exact = bt601(sample(&yuv, x as usize, y as usize), full_range);
+                    for (found, exact) in pixel.0.into_iter().zip(exact) {
+                        let exact = exact.clamp(0.0, 255.0);
+                        let difference = (f64::from(found) - exact).abs();
+                        assert!(difference < 0.51, "{layout:?} {x} {y}: {found} for {exact}");
+                    }
+                }
+            }
         }
     }
 
