@@ -31,8 +31,14 @@ impl<'a> Graph<'a> {
             makers: HashMap::new(),
             readers: HashMap::new(),
         };
+        // tract labels what nodes make; an input has but the name of its node.
+        let inputs = model.inputs.iter();
+        let inputs = inputs.map(|outlet| (&model.node(outlet.node).name[..], *outlet));
         let labels = model.outlet_labels.iter();
-        graph.outlets = labels.map(|(outlet, name)| (&name[..], *outlet)).collect();
+        graph.outlets = labels
+            .map(|(outlet, name)| (&name[..], *outlet))
+            .chain(inputs)
+            .collect();
         for (index, node) in proto.node.iter().enumerate() {
             let value = node.attribute.iter().find(|a| a.name == "value");
             if let ("Constant", Some(tensor)) =
