@@ -216,11 +216,14 @@ mod tests {
         }
     }
 
-    /// Keeps each command with the bytes after it.
+    /// Commands, each with the bytes after it.
+    type Commands = Vec<(u8, Vec<u8>)>;
+
+    /// Keeps what it is sent.
     #[derive(Clone, Default)]
     struct Bus {
         data: Line,
-        commands: Rc<RefCell<Vec<(u8, Vec<u8>)>>>,
+        commands: Rc<RefCell<Commands>>,
     }
 
     impl spi::ErrorType for Bus {

@@ -124,9 +124,12 @@ mod tests {
     use super::*;
     use crate::service::display::scene::Condition;
 
-    /// Keeps what is written to each address.
+    /// What is written, with the address.
+    type Writes = Vec<(u8, Vec<u8>)>;
+
+    /// Keeps what it is sent.
     #[derive(Clone, Default)]
-    struct Bus(Rc<RefCell<Vec<(u8, Vec<u8>)>>>);
+    struct Bus(Rc<RefCell<Writes>>);
 
     impl ErrorType for Bus {
         type Error = Infallible;
