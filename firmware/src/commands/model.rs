@@ -19,7 +19,7 @@ pub fn load(path: Option<&Path>, labels: Option<&Path>) -> Result<Model> {
         (Some(path), Some(labels)) => Model::foreign(path, labels),
         (Some(path), None) => Model::open(path),
         (None, None) => Model::embedded(),
-        (None, Some(_)) => bail!("labels are of use with a model file only"),
+        (None, Some(_)) => bail!("--labels is of use with --model only"),
     };
     model.with_context(|| name(path))
 }
@@ -31,7 +31,7 @@ pub fn load(path: Option<&Path>, labels: Option<&Path>) -> Result<Model> {
 pub fn with_threads(model: Model, path: Option<&Path>, threads: NonZeroUsize) -> Result<Model> {
     ensure!(
         threads.get() <= MAX_THREADS,
-        "{threads} threads are more than {MAX_THREADS}"
+        "--threads: {threads} are more than {MAX_THREADS}"
     );
     model.with_threads(threads).with_context(|| name(path))
 }
