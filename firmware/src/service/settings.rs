@@ -119,7 +119,7 @@ pub struct Settings {
     /// serve an address other than loopback without a token
     #[argh(switch)]
     pub no_auth: bool,
-    /// broker to publish to, mqtt://[USER@]HOST[:PORT], or mqtts:// for TLS
+    /// broker to publish to, mqtt://USER@HOST:PORT, the user and the port optional; mqtts:// for TLS
     #[argh(option)]
     pub mqtt: Option<String>,
     /// file with the broker's password
