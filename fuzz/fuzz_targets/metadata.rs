@@ -18,7 +18,9 @@ fuzz_target!(|bytes: &[u8]| {
         .map(|(key, value)| (key.into(), value.into()))
         .collect();
     if let Ok(Some(metadata)) = Metadata::from_properties(&properties) {
-        let again = metadata.to_properties().expect("what was read can be written");
+        let again = metadata
+            .to_properties()
+            .expect("what was read can be written");
         let again = again.into_iter().collect();
         let again = Metadata::from_properties(&again);
         assert_eq!(again.ok().flatten().as_ref(), Some(&metadata));
