@@ -5,12 +5,13 @@ use std::str::FromStr;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use graphtag_runtime::stream::{Control, Observation};
 
-use super::report::{self, FrameReport};
+use super::report::FrameReport;
+use super::{ends_within, report};
 
 /// Observations that may wait for a slow reader.
 const QUEUE: usize = 64;
@@ -91,9 +92,11 @@ impl Lines {
     pub fn finish(mut self) -> Result<u64> {
         self.queue = None;
         if let Some(writing) = self.writing.take() {
-            let farewell = Instant::now() + FAREWELL;
-            while !writing.is_finished() && (self.lossless || Instant::now() < farewell) {
-                thread::sleep(Duration::from_millis(2));
+            if self.lossless {
+                // It fails only when the thread has panicked, which says so itself.
+                let _ = writing.join();
+            } else {
+                ends_within(&writing, FAREWELL);
             }
         }
         let failure = self

@@ -3,6 +3,7 @@
 use std::fs;
 
 use graphtag_runtime::kernels::InstructionSet;
+use graphtag_runtime::stream::heat;
 use serde::Serialize;
 
 /// The processor that measured.
@@ -17,7 +18,7 @@ pub struct Cpu {
     /// How the clock's rate is chosen.
     pub governor: Option<String>,
     /// The hottest thermal zone.
-    pub temperature_celsius: Option<f64>,
+    pub temperature_celsius: Option<f32>,
 }
 
 impl Cpu {
@@ -28,7 +29,7 @@ impl Cpu {
             count: std::thread::available_parallelism().ok().map(usize::from),
             instruction_set: InstructionSet::detect().name(),
             governor: line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-            temperature_celsius: temperature(),
+            temperature_celsius: heat::read().celsius,
         }
     }
 }
@@ -54,13 +55,4 @@ fn line(path: &str) -> Option<String> {
 
 fn device_tree_model() -> Option<String> {
     line("/proc/device-tree/model")
-}
-
-fn temperature() -> Option<f64> {
-    let zones = fs::read_dir("/sys/class/thermal").ok()?;
-    let temperatures = zones.flatten().filter_map(|zone| {
-        let millidegrees: f64 = line(zone.path().join("temp").to_str()?)?.parse().ok()?;
-        Some(millidegrees / 1000.0)
-    });
-    temperatures.reduce(f64::max)
 }

@@ -12,10 +12,11 @@ mod scene;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 
+use super::ends_within;
 use super::live::Live;
 pub use address::DisplayAddress;
 use panel::{Panel, Unusable};
@@ -62,10 +63,7 @@ impl Display {
     pub fn finish(self) {
         // The thread may be gone already.
         let _ = self.stop.send(());
-        let farewell = Instant::now() + FAREWELL;
-        while !self.running.is_finished() && Instant::now() < farewell {
-            thread::sleep(Duration::from_millis(5));
-        }
+        ends_within(&self.running, FAREWELL);
     }
 }
 

@@ -19,6 +19,7 @@ use rumqttc::{
 use tokio::sync::{broadcast, watch};
 use tokio::time::{sleep, timeout};
 
+use super::ends_within;
 use super::live::Live;
 use super::report;
 pub use address::BrokerAddress;
@@ -93,10 +94,7 @@ impl Mqtt {
     /// Says `offline` and leaves, or gives up after a moment.
     pub fn finish(self) {
         self.stop.send_replace(true);
-        let farewell = Instant::now() + 2 * FAREWELL;
-        while !self.running.is_finished() && Instant::now() < farewell {
-            thread::sleep(Duration::from_millis(5));
-        }
+        ends_within(&self.running, 2 * FAREWELL);
     }
 }
 

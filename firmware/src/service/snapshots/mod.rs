@@ -14,6 +14,7 @@ use graphtag_runtime::frame::Frame;
 use graphtag_runtime::presence::Change;
 use graphtag_runtime::stream::Observation;
 
+use super::ends_within;
 use super::live::Live;
 use super::picture;
 pub use store::Store;
@@ -126,10 +127,7 @@ impl Snapshots {
     /// Writes what is queued, or gives up after a moment.
     pub fn finish(self) {
         drop(self.queue);
-        let farewell = Instant::now() + FAREWELL;
-        while !self.running.is_finished() && Instant::now() < farewell {
-            thread::sleep(Duration::from_millis(5));
-        }
+        ends_within(&self.running, FAREWELL);
         let dropped = self.live.dropped.snapshots.load(Ordering::Relaxed);
         if dropped > 0 {
             eprintln!("graphtag: snapshots: {dropped} were left out");

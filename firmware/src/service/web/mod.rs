@@ -11,13 +11,14 @@ mod streams;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+use super::ends_within;
 use super::live::Live;
 use guard::Guard;
 use routes::Service;
@@ -92,9 +93,6 @@ impl Web {
     /// Ends open connections, or gives them up after a moment.
     pub fn finish(self) {
         self.stop.send_replace(true);
-        let farewell = Instant::now() + 2 * FAREWELL;
-        while !self.running.is_finished() && Instant::now() < farewell {
-            thread::sleep(Duration::from_millis(5));
-        }
+        ends_within(&self.running, 2 * FAREWELL);
     }
 }

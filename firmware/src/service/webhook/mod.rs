@@ -21,6 +21,7 @@ use sha2::Sha256;
 use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 
+use super::ends_within;
 use super::live::Live;
 use super::report::{self, EventReport};
 pub use address::WebhookAddress;
@@ -106,17 +107,15 @@ impl Webhook {
     pub fn finish(self) {
         self.stopped.store(true, Ordering::Relaxed);
         drop(self.queue);
-        let farewell = Instant::now() + FAREWELL;
-        while !self.running.is_finished() && Instant::now() < farewell {
-            thread::sleep(Duration::from_millis(5));
-        }
-        let dropped = self.live.dropped.webhook.load(Ordering::Relaxed);
-        if !self.running.is_finished() {
+        if !ends_within(&self.running, FAREWELL) {
             eprintln!(
                 "graphtag: webhook {}: the last events were not delivered",
                 self.address
             );
-        } else if dropped > 0 {
+            return;
+        }
+        let dropped = self.live.dropped.webhook.load(Ordering::Relaxed);
+        if dropped > 0 {
             eprintln!(
                 "graphtag: webhook {}: {dropped} events were not delivered",
                 self.address
