@@ -15,6 +15,17 @@ pub struct PresenceOptions {
     pub vanish_after: Duration,
 }
 
+impl PresenceOptions {
+    /// Every frame for itself, as for photos that have nothing to do with each other: a label is present where its
+    /// probability reaches its threshold.
+    pub const EACH_FRAME: PresenceOptions = PresenceOptions {
+        smoothing: Duration::ZERO,
+        keep: 1.0,
+        appear_after: Duration::ZERO,
+        vanish_after: Duration::ZERO,
+    };
+}
+
 impl Default for PresenceOptions {
     fn default() -> Self {
         PresenceOptions {

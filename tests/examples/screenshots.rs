@@ -17,8 +17,6 @@ fn main() {
         "--source=tests/photos",
         "--loop",
         "--rate=0.8",
-        "--smoothing=0",
-        "--vanish-after=0",
         "--http=127.0.0.1:0",
         "--name=porch",
     ]);

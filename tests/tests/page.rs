@@ -55,10 +55,6 @@ fn the_page_shows_the_picture_its_tags_and_thresholds_that_can_be_moved() {
         "--rate=3",
         "--http=127.0.0.1:0",
         "--name=porch",
-        // Each photo for itself.
-        "--smoothing=0",
-        "--vanish-after=0",
-        "--keep=1",
     ]);
     let address = service.address();
     let mut browser = Browser::open(&address);

@@ -21,15 +21,7 @@ fn with_colours(arguments: &[&str]) -> Service {
 
 #[test]
 fn a_folder_is_read_once_and_no_photo_is_left_out() {
-    let run = run([
-        "run",
-        "--source=tests/photos",
-        "--output=frames",
-        // Each photo for itself.
-        "--smoothing=0",
-        "--vanish-after=0",
-        "--keep=1",
-    ]);
+    let run = run(["run", "--source=tests/photos", "--output=frames"]);
     assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
     let lines = run.json_lines();
     let photos = fs::read_dir(repository().join("tests/photos")).unwrap();

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use argh::FromArgs;
+use graphtag_runtime::source::SourceKind;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::{PathArgument, text};
@@ -95,16 +96,16 @@ pub struct Settings {
     /// threshold of a label instead of its calibrated one, LABEL=X; may be repeated
     #[argh(option)]
     pub threshold: Vec<String>,
-    /// time constant of the smoothing of scores, in seconds (default 0.3)
+    /// time constant of the smoothing of scores, in seconds (default 0.3; photos of a folder: 0)
     #[argh(option)]
     pub smoothing: Option<f64>,
-    /// share of its threshold below which a present label begins to vanish (default 0.7)
+    /// share of its threshold below which a present label begins to vanish (default 0.7; photos: 1)
     #[argh(option)]
     pub keep: Option<f32>,
     /// seconds at its threshold before a label appears (default 0)
     #[argh(option)]
     pub appear_after: Option<f64>,
-    /// seconds below what keeps it before a label vanishes (default 1)
+    /// seconds below what keeps it before a label vanishes (default 1; photos: 0)
     #[argh(option)]
     pub vanish_after: Option<f64>,
     /// lines of JSON on standard output: events (default), frames, or none
@@ -207,6 +208,16 @@ impl Settings {
         for PathArgument(path) in paths.into_iter().flatten() {
             *path = folder.join(&*path);
         }
+        let place = |path: &Path| folder.join(path).display().to_string();
+        file.source = file.source.map(|source| match source.parse() {
+            Ok(SourceKind::Folder(path)) => place(&path),
+            Ok(SourceKind::Video(path)) => format!("video:{}", place(&path)),
+            _ => source,
+        });
+        file.display = file.display.map(|panel| match panel.strip_prefix("png:") {
+            Some(picture) => format!("png:{}", place(Path::new(picture))),
+            None => panel,
+        });
         Ok(overlay!(self.clone(), file;
             options:
                 source rate size raw patience
@@ -223,6 +234,7 @@ impl Settings {
             switches: r#loop no_auth;
             lists: mask threshold snapshot_on))
     }
+
     /// Says where these settings, taken from the command line, show a secret to every user of the machine.
     pub fn warn_of_secrets(&self) {
         let source = self.source.as_deref().unwrap_or_default();
@@ -279,7 +291,7 @@ mod tests {
         let path = folder.path().join("graphtag.toml");
         fs::write(
             &path,
-            "source = \"photos\"\nrate = 2\nkeep = 0.5\nmodel = \"m.onnx\"\n",
+            "source = \"photos\"\nrate = 2\nkeep = 0.5\nmodel = \"m.onnx\"\ndisplay = \"png:x.png,64x64\"\n",
         )
         .unwrap();
         let flags = Settings {
@@ -290,10 +302,11 @@ mod tests {
         let settings = flags.with_file().unwrap();
         assert_eq!(settings.rate, Some(5.0));
         assert_eq!(settings.keep, Some(0.5));
-        assert_eq!(
-            settings.model_path(),
-            Some(folder.path().join("m.onnx").as_path())
-        );
+        let beside = |name| folder.path().join(name);
+        assert_eq!(settings.model_path(), Some(beside("m.onnx").as_path()));
+        assert_eq!(settings.source.as_deref(), beside("photos").to_str());
+        let display = format!("png:{}", beside("x.png,64x64").display());
+        assert_eq!(settings.display, Some(display));
     }
 
     #[test]

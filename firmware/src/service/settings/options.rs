@@ -39,7 +39,11 @@ impl Settings {
         let source = self.source.as_deref().context(
             "no source: say --source test, a folder of photos, or a camera (see graphtag run --help)",
         )?;
-        let defaults = PresenceOptions::default();
+        let kind = source.parse().context("source")?;
+        let defaults = match kind {
+            SourceKind::Folder(_) => PresenceOptions::EACH_FRAME,
+            _ => PresenceOptions::default(),
+        };
         let keep = self.keep.unwrap_or(defaults.keep);
         ensure!(
             (0.0..=1.0).contains(&keep),
@@ -55,7 +59,6 @@ impl Settings {
         ensure!(limit.is_finite(), "heat_limit: {limit} is no temperature");
         let raw = self.raw.as_deref().map(str::parse).transpose();
         let raw = raw.map_err(anyhow::Error::msg).context("raw")?;
-        let kind = source.parse().context("source")?;
         if raw.is_some() {
             ensure!(
                 matches!(kind, SourceKind::Exec(_) | SourceKind::StandardInput),
