@@ -103,7 +103,11 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
 fn is_as_described(answer: &Answer, status: u16, operation: &Value, document: &Value) {
     let name = &operation["operationId"];
     assert_eq!(answer.status, status, "{name}: {}", answer.text());
-    let described = &operation["responses"][status.to_string()]["content"];
+    let mut response = &operation["responses"][status.to_string()];
+    if let Some(reference) = response["$ref"].as_str() {
+        response = document.pointer(reference.trim_start_matches('#')).unwrap();
+    }
+    let described = &response["content"];
     let kind = answer.header("content-type").unwrap();
     let kind = kind.split(';').next().unwrap();
     let content = &described[kind];
@@ -291,13 +295,13 @@ fn an_open_address_asks_for_the_token() {
         200
     );
     assert_eq!(status("/healthz", &[]), 200);
-    let put = ask(
-        "PUT",
-        &format!("{address}/api/thresholds/cat"),
-        &[],
-        r#"{"threshold":1}"#,
-    );
-    assert_eq!(put.status, 401);
+    let document = ask("GET", &format!("{address}/api/openapi.json"), &[right], "").json();
+    for (path, method, operation) in operations(&document) {
+        if path != "/healthz" {
+            let answer = ask(&method, &format!("{address}{path}"), &[], "");
+            is_as_described(&answer, 401, &operation, &document);
+        }
+    }
     service.end_by(Signal::TERM);
     assert!(!service.stderr().contains("sesame"), "{}", service.stderr());
 }
@@ -311,6 +315,12 @@ fn other_names_other_origins_and_other_methods_are_refused() {
     assert_eq!(status("GET", &[("host", "evil.example")]), 403);
     assert_eq!(status("GET", &[("origin", "http://evil.example")]), 403);
     assert_eq!(status("GET", &[("origin", &address)]), 200);
+    let document = get(&format!("{address}/api/openapi.json")).json();
+    for (path, method, operation) in operations(&document) {
+        let elsewhere = [("host", "evil.example")];
+        let answer = ask(&method, &format!("{address}{path}"), &elsewhere, "");
+        is_as_described(&answer, 403, &operation, &document);
+    }
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
         assert_eq!(status(method, &[]), 405, "{method}");
     }
@@ -375,6 +385,11 @@ fn oversized_heads_and_bodies_are_refused() {
         "{answer}"
     );
     let body = json!({"threshold": 0.5, "more": "x".repeat(8 << 10)}).to_string();
+    let address = service.address();
+    let document = get(&format!("{address}/api/openapi.json")).json();
+    let operation = &document["paths"]["/api/thresholds/{label}"]["put"];
+    let answer = ask("PUT", &format!("{address}/api/thresholds/cat"), &[], &body);
+    is_as_described(&answer, 413, operation, &document);
     for length in [body.len(), 1 << 40] {
         let request = format!(
             "PUT /api/thresholds/cat HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"

@@ -1,7 +1,7 @@
 //! Frames from a program that writes them to its standard output.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,15 +40,20 @@ impl Exec {
         if let SourceKind::Video(path) = &options.kind {
             fs::metadata(path).map_err(&failed)?;
         }
-        let command = preset::command(options).unwrap_or_default();
+        let program =
+            preset::program(options).ok_or_else(|| failed(io::ErrorKind::Unsupported.into()))?;
         let mut child = Command::new("/bin/sh")
-            .args(["-c", &command])
-            .stdin(Stdio::null())
+            .args(["-c", &program.command])
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
             .map_err(&failed)?;
+        if let Some(mut input) = child.stdin.take() {
+            // Fails when the program has ended already, of which its output tells.
+            let _ = input.write_all(program.input.as_bytes());
+        }
         let pipes = child.stdout.take().zip(child.stderr.take());
         let group = Group::new(child);
         let (output, errors) = pipes.ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;

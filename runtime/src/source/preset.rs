@@ -9,8 +9,24 @@ const SIZE: (u32, u32) = (640, 480);
 /// Frames a second: as many as tags are of use for.
 const RATE: f64 = 10.0;
 
-/// The shell command of a source that is a program's output; `None` for other sources.
-pub(super) fn command(options: &SourceOptions) -> Option<String> {
+/// A program whose output is a source.
+pub(super) struct Program {
+    /// What the shell runs.
+    pub command: String,
+    /// What the program's standard input says.
+    pub input: String,
+}
+
+/// The program of a source that is a program's output; `None` for other sources.
+pub(super) fn program(options: &SourceOptions) -> Option<Program> {
+    let input = match &options.kind {
+        SourceKind::Rtsp(address) => playlist(address),
+        _ => String::new(),
+    };
+    command(options).map(|command| Program { command, input })
+}
+
+fn command(options: &SourceOptions) -> Option<String> {
     let (width, height) = options.size.unwrap_or(SIZE);
     let rate = options.rate.unwrap_or(RATE);
     match &options.kind {
@@ -28,12 +44,9 @@ pub(super) fn command(options: &SourceOptions) -> Option<String> {
                  nvjpegenc ! fdsink fd=1"
             ))
         }
-        SourceKind::Rtsp(address) => {
-            let input = format!(
-                "-rtsp_transport tcp -fflags nobuffer -i {}",
-                quoted(address)
-            );
-            Some(ffmpeg(&input, options.size, rate))
+        SourceKind::Rtsp(_) => {
+            let input = "-f concat -safe 0 -protocol_whitelist pipe,tcp,tls,rtp,srtp -i pipe:0";
+            Some(ffmpeg(input, options.size, rate))
         }
         SourceKind::Video(path) => {
             let repeat = if options.repeat {
@@ -66,12 +79,19 @@ fn ffmpeg(input: &str, size: Option<(u32, u32)>, rate: f64) -> String {
     )
 }
 
+/// A playlist of ffmpeg's (from version 5 on) with nothing but an RTSP address: every user of the machine could read
+/// the address's password among the program's arguments.
+fn playlist(address: &str) -> String {
+    let address = quoted(address);
+    format!("ffconcat version 1.0\nfile {address}\noption rtsp_transport tcp\n")
+}
+
 /// A file that ffmpeg takes for neither an option nor an address.
 fn file(path: &Path) -> String {
     format!("file:{}", path.display())
 }
 
-/// One word of a shell command.
+/// One word of a shell command or of a playlist.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
