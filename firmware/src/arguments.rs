@@ -54,6 +54,17 @@ impl FromStr for PathArgument {
     }
 }
 
+/// A name in one line, whatever it holds.
+pub fn in_one_line(name: &str) -> String {
+    let characters = name.chars();
+    characters
+        .flat_map(|character| match character.is_control() {
+            true => character.escape_default().collect::<Vec<char>>(),
+            false => vec![character],
+        })
+        .collect()
+}
+
 /// A text that may be `-`, as the user gave it.
 ///
 /// # Errors

@@ -26,6 +26,8 @@ pub enum Picture {
     Rgb(RgbImage),
     /// Luma and chroma in one of the layouts of cameras and video programs.
     Yuv(Yuv),
+    /// Nothing, since its file can't be had for this reason.
+    Missing(String),
 }
 
 /// A picture of luma and chroma, BT.601.
@@ -84,12 +86,13 @@ impl Picture {
     /// The picture as red, green and blue bytes, upright.
     ///
     /// # Errors
-    /// When it is encoded and damaged, or too large; see [`photo::decode`].
+    /// When it is encoded and damaged, or too large, see [`photo::decode`]; or when it is missing.
     pub fn decode(&self) -> Result<RgbImage, PhotoError> {
         match self {
             Picture::Encoded(bytes) => photo::decode(&photo::with_huffman_tables(bytes)),
             Picture::Rgb(image) => Ok(image.clone()),
             Picture::Yuv(yuv) => yuv.to_rgb(),
+            Picture::Missing(cause) => Err(PhotoError::Missing(cause.clone())),
         }
     }
 }

@@ -29,6 +29,9 @@ pub enum PhotoError {
     /// The system refused to open or read it.
     #[error("can't be read: {0}")]
     Read(io::Error),
+    /// It could not be had from its source, for this reason.
+    #[error("{0}")]
+    Missing(String),
     /// A folder, pipe, socket or device.
     #[error("not a regular file")]
     NotAFile,

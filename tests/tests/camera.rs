@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use graphtag_tests::broker::Broker;
-use graphtag_tests::repository;
 use graphtag_tests::service::{RECOVERY, Service, Signal, has, wait_for, wait_within};
+use graphtag_tests::{graphtag, repository};
 use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
 
@@ -94,6 +94,17 @@ fn the_last_words_of_a_program_tell_why_it_ended() {
 }
 
 #[test]
+fn a_program_that_is_not_there_is_named_by_what_to_install() {
+    let mut command = graphtag();
+    command
+        .args(["run", "--source=rpicam"])
+        .env("PATH", "/nowhere");
+    let mut service = Service::spawn(&mut command);
+    service.says("rpicam: its program is not there; install rpicam-apps");
+    service.end_by(Signal::TERM);
+}
+
+#[test]
 fn a_program_that_hangs_is_killed_with_all_it_started() {
     let folder = TempDir::new().unwrap();
     let pids = folder.path().join("pids");
@@ -109,6 +120,36 @@ fn a_program_that_hangs_is_killed_with_all_it_started() {
     for pid in fs::read_to_string(pids).unwrap().lines() {
         wait_for("the end of the program's child", || gone(pid).then_some(()));
     }
+}
+
+#[test]
+fn a_second_signal_still_ends_the_program() {
+    let folder = TempDir::new().unwrap();
+    let pid = folder.path().join("pid");
+    let script = format!(
+        "trap '' TERM INT; echo $$ > {}; cat tests/photos/cat.jpg; exec sleep 1000",
+        pid.display()
+    );
+    let mut service = watch(&script, &["--patience=60"]);
+    service.goes_on(1);
+    service.signal(Signal::INT);
+    service.end_by(Signal::INT);
+    let pid = fs::read_to_string(pid).unwrap();
+    wait_for("the end of the program", || gone(pid.trim()).then_some(()));
+}
+
+#[test]
+fn damaged_frames_alone_end_what_was_present() {
+    let script =
+        "cat tests/photos/cat.jpg; while :; do printf '\\377\\330\\377\\331'; sleep 0.1; done";
+    let mut service = watch(script, &["--patience=0.5"]);
+    wait_for("a frame without the cat", || {
+        let lines = service.lines();
+        let last = lines.last()?;
+        let gone = last["tags"].as_array()?.is_empty() && last["error"].is_string();
+        (lines[0]["tags"][0]["label"] == "cat" && gone).then_some(())
+    });
+    service.end_by(Signal::TERM);
 }
 
 #[test]

@@ -195,15 +195,51 @@ fn sighup_reads_the_configuration_again_and_a_bad_one_is_refused() {
 }
 
 #[test]
+fn a_configuration_that_could_not_start_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("graphtag.toml");
+    fs::write(&config, "").unwrap();
+    let mut service = Service::watch(&["--config", config.to_str().unwrap()]);
+    service.goes_on(1);
+    for (line, said) in [
+        ("mqtt = \"nonsense\"", "mqtt: nonsense is not "),
+        ("webhook = \"ftp://x\"", "webhook: neither "),
+        ("display = \"foo\"", "display: "),
+        (
+            "snapshots = \".\"\nsnapshot_quota = -5",
+            "snapshot_quota: -5 ",
+        ),
+        (
+            "http = \"127.0.0.1:0\"\nname = \"Bad Name\"",
+            "name: \"Bad Name\" is not ",
+        ),
+    ] {
+        let before = service.stderr().len();
+        fs::write(&config, line).unwrap();
+        service.signal(Signal::HUP);
+        wait_for("the refusal", || {
+            let stderr = service.stderr().split_off(before);
+            let refused = stderr.contains("; the old configuration goes on\n");
+            assert!(!stderr.contains("read again"), "{line}: {stderr}");
+            (refused && stderr.contains(said)).then_some(())
+        });
+    }
+    service.end_by(Signal::TERM);
+}
+
+#[test]
 fn what_needs_a_restart_is_told() {
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("graphtag.toml");
-    fs::write(&config, "keep = 0.5\n").unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "old").unwrap();
+    fs::write(&config, "keep = 0.5\ntoken_file = \"token\"\n").unwrap();
     let mut service = Service::watch(&["--config", config.to_str().unwrap()]);
     service.goes_on(1);
-    let changed = "keep = 0.6\nname = \"attic\"\nmqtt = \"mqtt://home\"\n";
+    let changed = "keep = 0.6\nname = \"attic\"\nmqtt = \"mqtt://home\"\ntoken_file = \"token\"\n";
     fs::write(&config, changed).unwrap();
+    fs::write(&token, "renewed").unwrap();
     service.signal(Signal::HUP);
-    service.says("configuration read again; restart graphtag for the new mqtt, name");
+    service.says("configuration read again; restart graphtag for the new mqtt, name, token_file");
     service.end_by(Signal::TERM);
 }

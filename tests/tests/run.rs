@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
 use graphtag_tests::service::{Service, Signal, wait_for};
 use graphtag_tests::{bad, finish, fixture, graphtag, repository, run, write_photo};
+use serde_json::json;
 use tempfile::TempDir;
 
 const YELLOW: [u8; 3] = [200, 255, 0];
@@ -84,6 +86,7 @@ fn a_bad_photo_is_named_and_the_others_are_tagged() {
     write_photo(&folder.path().join("a.ppm"), YELLOW);
     fs::write(folder.path().join("b.jpg"), b"no photo").unwrap();
     write_photo(&folder.path().join("c.ppm"), YELLOW);
+    symlink("nowhere", folder.path().join("d\n.jpg")).unwrap();
     let model = fixture("colours.onnx");
     let run = finish(
         graphtag()
@@ -94,11 +97,33 @@ fn a_bad_photo_is_named_and_the_others_are_tagged() {
             .stdin(Stdio::null()),
     );
     assert_eq!(run.status, Some(1));
-    assert!(run.stderr.contains("b.jpg: "), "{}", run.stderr);
+    let said: Vec<_> = run.stderr.lines().collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains("b.jpg: not a photo"), "{said:?}");
+    assert!(
+        said[1].contains(r"d\n.jpg: can't be read: No such file"),
+        "{said:?}"
+    );
     let lines = run.json_lines();
-    assert_eq!(lines.len(), 3);
+    assert_eq!(lines.len(), 4);
     assert!(lines[1]["error"].is_string());
+    // Those of the photo before are none of its own.
+    assert_eq!(lines[1]["tags"], json!([]));
     assert_eq!(lines[2]["tags"][0]["label"], "green");
+}
+
+#[test]
+fn a_folder_that_is_begun_anew_shows_what_was_added() {
+    let folder = TempDir::new().unwrap();
+    write_photo(&folder.path().join("a.ppm"), YELLOW);
+    let source = folder.path().to_str().unwrap();
+    let mut service = with_colours(&["--source", source, "--loop", "--rate=20", "--output=frames"]);
+    service.goes_on(2);
+    write_photo(&folder.path().join("b.ppm"), DARK);
+    wait_for("the photo that was added", || {
+        service.stdout().contains("b.ppm").then_some(())
+    });
+    service.end_by(Signal::TERM);
 }
 
 #[test]
@@ -182,6 +207,42 @@ fn what_can_not_work_is_refused_at_once() {
         (vec!["--source", "no/such/folder"], "no/such/folder: "),
         (vec![], "no source: "),
         (vec!["--source", "ftp://host/x"], "ftp:// is not supported"),
+        (vec!["--source", "rtsp://"], "no host after the slashes"),
+        (
+            vec!["--source", "http://host:99999/"],
+            "the port is not a number up to 65535",
+        ),
+        (
+            vec!["--source", "test", "--mqtt", "mqtt://host:99999"],
+            "mqtt://host:99999 is not mqtt://[USER@]HOST[:PORT]",
+        ),
+        (
+            vec!["--source", "test", "--http", "nothing"],
+            "http: nothing is not an address",
+        ),
+        (
+            vec!["--source", "test", "--patience", "0"],
+            "patience: 0 is not above 0",
+        ),
+        (
+            vec!["--source", "test", "--motion", "300"],
+            "motion: 300 is not from 0 to 255",
+        ),
+        (
+            vec!["--source", "test", "--heat-limit", "-300"],
+            "heat_limit: -300 is not from 20 to 110",
+        ),
+        (
+            vec![
+                "--source",
+                "test",
+                "--threshold",
+                "cat=0.1",
+                "--threshold",
+                "cat=0.2",
+            ],
+            "threshold: cat has two of them",
+        ),
         (
             vec!["--source", "test", "--raw", "rgb"],
             "raw: only a program",

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -32,10 +33,9 @@ impl Manager {
     }
 }
 
-#[test]
-fn the_service_manager_is_told_of_every_stage() {
-    let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("notify");
+/// A service that sees photos, under a manager that waits for a ping each second.
+fn managed(folder: &Path, further: &[&str]) -> (Service, Manager) {
+    let socket = folder.join("notify");
     let manager = Manager(UnixDatagram::bind(&socket).unwrap());
     manager
         .0
@@ -44,11 +44,29 @@ fn the_service_manager_is_told_of_every_stage() {
     let mut command = graphtag();
     command
         .args(["run", "--source", "tests/photos", "--loop", "--rate", "10"])
+        .args(further)
         .current_dir(repository())
         .stdin(Stdio::null())
         .env("NOTIFY_SOCKET", &socket)
         .env("WATCHDOG_USEC", "1000000");
-    let mut service = Service::spawn(&mut command);
+    (Service::spawn(&mut command), manager)
+}
+
+#[test]
+fn a_low_rate_is_progress_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut service, manager) = managed(folder.path(), &["--max-fps=0.001"]);
+    assert_eq!(manager.next(), "READY=1");
+    for _ in 0..4 {
+        assert_eq!(manager.any(), "WATCHDOG=1");
+    }
+    service.end_by(Signal::TERM);
+}
+
+#[test]
+fn the_service_manager_is_told_of_every_stage() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut service, manager) = managed(folder.path(), &[]);
     assert_eq!(manager.next(), "READY=1");
     for _ in 0..3 {
         assert_eq!(manager.any(), "WATCHDOG=1");

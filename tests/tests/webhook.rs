@@ -4,12 +4,13 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
 use graphtag_tests::service::{Service, Signal};
-use graphtag_tests::{fixture, write_photo};
+use graphtag_tests::{finish, fixture, graphtag, write_photo};
 use hmac::{Hmac, Mac};
 use serde_json::Value;
 use sha2::Sha256;
@@ -146,6 +147,27 @@ fn events_are_posted_signed_and_tried_again() {
     for secret in [SECRET, TOKEN, "hidden-path"] {
         assert!(!service.stderr().contains(secret), "{}", service.stderr());
     }
+}
+
+#[test]
+fn every_event_of_a_folder_is_posted_however_slow_the_receiver() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    let refusals = &[503, 503];
+    let posts = receive(listener, refusals);
+    write_photo(&folder.path().join("1.ppm"), [255, 0, 0]);
+    write_photo(&folder.path().join("2.ppm"), [0, 255, 0]);
+    let mut command = graphtag();
+    command.args(["run", "--webhook", &address, "--source"]);
+    command.arg(folder.path());
+    command.arg("--model").arg(fixture("colours.onnx"));
+    let run = finish(command.stdin(Stdio::null()));
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let posted: Vec<_> = posts.try_iter().map(|post| post.body).collect();
+    let lines: Vec<_> = run.stdout.lines().collect();
+    assert!(lines.len() >= 4, "{lines:?}");
+    assert_eq!(posted[refusals.len()..], lines);
 }
 
 #[test]

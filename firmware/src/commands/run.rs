@@ -3,13 +3,15 @@
 pub mod reload;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use graphtag_runtime::stream::{self, Control, Observation};
 
 use super::Outcome;
+use crate::arguments::in_one_line;
 use crate::service::life::Life;
-use crate::service::lines::{Lines, Output};
+use crate::service::lines::Lines;
 use crate::service::live::Live;
 pub use crate::service::settings::Settings as Run;
 use crate::service::sinks::Sinks;
@@ -24,10 +26,7 @@ pub fn run(flags: &Run) -> Result<Outcome> {
     flags.warn_of_secrets();
     let settings = flags.with_file()?;
     let options = settings.stream()?;
-    let output = match &settings.output {
-        None => Output::default(),
-        Some(name) => name.parse().map_err(anyhow::Error::msg)?,
-    };
+    let output = settings.output()?;
     let control = Arc::new(Control::default());
     let lossless = !options.source.is_live();
     // Before the model is loaded, so that a signal is heard from the beginning.
@@ -39,7 +38,7 @@ pub fn run(flags: &Run) -> Result<Outcome> {
         model.metadata().name.clone(),
     ));
     let mut reloading = Reloading::start(flags, &settings, model.metadata(), live.clone())?;
-    let mut sinks = Sinks::start(&settings, &live)?;
+    let mut sinks = Sinks::start(&settings, lossless, &live)?;
     let mut lines = Lines::start(output, lossless, control.clone());
     let life = life.ready(move || reloading.reload());
     let result = stream::run(model, &options, &control, |observation: Observation| {
@@ -60,8 +59,8 @@ pub fn run(flags: &Run) -> Result<Outcome> {
         );
     }
     result?;
-    let failed = control.counts().failed;
-    Ok(if lossless && failed > 0 {
+    let failed = control.counts().failed > 0 || live.dropped.webhook.load(Ordering::Relaxed) > 0;
+    Ok(if lossless && failed {
         Outcome::SomeFailed
     } else {
         Outcome::AllWell
@@ -71,9 +70,7 @@ pub fn run(flags: &Run) -> Result<Outcome> {
 /// Every bad file of a folder matters to who gave it; of a camera, [`Life`] logs some.
 fn report_problem(observation: &Observation) {
     if let (Some(problem), Some(frame)) = (&observation.problem, &observation.frame) {
-        eprintln!(
-            "graphtag: {}: {problem}",
-            frame.name.as_deref().unwrap_or("frame")
-        );
+        let name = frame.name.as_deref().unwrap_or("frame");
+        eprintln!("graphtag: {}: {problem}", in_one_line(name));
     }
 }

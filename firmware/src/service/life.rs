@@ -19,6 +19,8 @@ use super::live::STUCK;
 const ROUND: Duration = Duration::from_millis(200);
 /// The most time from a signal to the end of the process.
 const FAREWELL: Duration = Duration::from_millis(1800);
+/// The same from a second signal, which still leaves the time to end a camera's program.
+const HASTE: Duration = Duration::from_millis(600);
 /// A stream of bad frames is logged no more often than this.
 const PROBLEM_PERIOD: Duration = Duration::from_secs(10);
 
@@ -49,11 +51,12 @@ impl Life {
                     let _ = reload.try_send(());
                 } else {
                     if stopped.is_stopped() {
-                        process::exit(0);
+                        thread::spawn(|| end_after(HASTE));
+                        continue;
                     }
                     notify(&[NotifyState::Stopping]);
                     stopped.stop();
-                    thread::spawn(end_in_time);
+                    thread::spawn(|| end_after(FAREWELL));
                 }
             }
         });
@@ -111,8 +114,8 @@ impl Ready {
 }
 
 /// Some sink or source may hang; the process does not.
-fn end_in_time() {
-    thread::sleep(FAREWELL);
+fn end_after(time: Duration) {
+    thread::sleep(time);
     eprintln!("graphtag: not everything came to its end in time");
     process::exit(0);
 }

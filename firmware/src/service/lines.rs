@@ -45,6 +45,7 @@ impl FromStr for Output {
 
 /// Writes to standard output in a thread of its own.
 pub struct Lines {
+    output: Output,
     queue: Option<SyncSender<Arc<Observation>>>,
     writing: Option<JoinHandle<()>>,
     failure: Arc<Mutex<Option<io::Error>>>,
@@ -66,6 +67,7 @@ impl Lines {
             }
         });
         Lines {
+            output,
             queue: Some(queue),
             writing: Some(writing),
             failure,
@@ -77,6 +79,14 @@ impl Lines {
     /// Queues the lines of `observation`.
     pub fn publish(&mut self, observation: &Arc<Observation>) {
         let Some(queue) = &self.queue else { return };
+        let has_lines = match self.output {
+            Output::Nothing => false,
+            Output::Events => !observation.events.is_empty(),
+            Output::Frames => observation.frame.is_some(),
+        };
+        if !has_lines {
+            return;
+        }
         if self.lossless {
             // It fails only when the writer has failed, which finish() reports.
             let _ = queue.send(observation.clone());

@@ -11,7 +11,7 @@ use serde::Serialize;
 pub struct FrameReport {
     /// Counts observations, from 1.
     pub frame: u64,
-    /// Seconds since 1970.
+    /// When it was captured, in seconds since 1970.
     pub time: f64,
     /// The file, for sources of files.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,7 +106,7 @@ impl FrameReport {
         let frame = observation.frame.as_ref()?;
         Some(FrameReport {
             frame: observation.number,
-            time: now(),
+            time: since_1970(observation.time),
             path: frame.name.clone(),
             width: observation.size.0,
             height: observation.size.1,
@@ -144,7 +144,7 @@ pub fn events(observation: &Observation) -> Vec<EventReport> {
             event: name,
             label: observation.labels[event.label].clone(),
             score: rounded(event.score),
-            time: now(),
+            time: since_1970(observation.time),
             seconds: lasted,
         }
     };
@@ -184,9 +184,8 @@ pub fn health(control: &graphtag_runtime::stream::Control, started: Instant) -> 
     }
 }
 
-fn now() -> f64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    seconds(since.unwrap_or_default())
+fn since_1970(time: SystemTime) -> f64 {
+    seconds(time.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 fn seconds(time: Duration) -> f64 {

@@ -5,7 +5,6 @@ mod options;
 mod values;
 
 use std::fs;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -113,7 +112,7 @@ pub struct Settings {
     pub output: Option<String>,
     /// address of the live page and the API, such as 127.0.0.1:8080
     #[argh(option)]
-    pub http: Option<SocketAddr>,
+    pub http: Option<String>,
     /// file with the token that the page and the API ask for
     #[argh(option)]
     pub token_file: Option<PathArgument>,
@@ -246,15 +245,16 @@ impl Settings {
         }
     }
 
-    /// The files that hold secrets.
-    pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
+    /// The files that hold secrets, by their keys.
+    pub fn secret_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         let files = [
-            &self.token_file,
-            &self.mqtt_password_file,
-            &self.webhook_secret_file,
-            &self.webhook_token_file,
+            ("token_file", &self.token_file),
+            ("mqtt_password_file", &self.mqtt_password_file),
+            ("webhook_secret_file", &self.webhook_secret_file),
+            ("webhook_token_file", &self.webhook_token_file),
         ];
-        files.into_iter().flatten().map(|path| path.0.as_path())
+        let files = files.into_iter();
+        files.filter_map(|(key, path)| Some((key, path.as_ref()?.0.as_path())))
     }
 
     /// The keys whose values in `new` a running service can't take up.

@@ -13,7 +13,7 @@ use super::snapshots::Snapshots;
 use super::web::Web;
 use super::webhook::Webhook;
 
-/// The running sinks. None of them ever waits, or makes the stream wait.
+/// The running sinks. Where frames come by themselves, none of them makes the stream wait.
 pub struct Sinks {
     web: Option<Web>,
     mqtt: Option<Mqtt>,
@@ -23,11 +23,11 @@ pub struct Sinks {
 }
 
 impl Sinks {
-    /// Starts what `settings` ask for.
+    /// Starts what `settings` ask for. Where `lossless`, every event is posted, however long that takes.
     ///
     /// # Errors
     /// When a setting is wrong or an address can't be had.
-    pub fn start(settings: &Settings, live: &Arc<Live>) -> Result<Self> {
+    pub fn start(settings: &Settings, lossless: bool, live: &Arc<Live>) -> Result<Self> {
         let snapshots = settings.snapshots()?;
         let webhook = settings.webhook()?;
         let mqtt = settings.mqtt()?;
@@ -35,7 +35,7 @@ impl Sinks {
         let display = settings.display()?;
         let web = web.map(|options| Web::start(&options, live.clone()));
         let mqtt = mqtt.map(|options| Mqtt::start(options, live.clone()));
-        let webhook = webhook.map(|options| Webhook::start(options, live.clone()));
+        let webhook = webhook.map(|options| Webhook::start(options, lossless, live.clone()));
         let display = display.map(|address| Display::start(address, live.clone()));
         Ok(Sinks {
             web: web.transpose()?,

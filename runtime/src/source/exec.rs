@@ -18,12 +18,15 @@ use super::{Next, Source, SourceError, SourceKind, SourceOptions, preset};
 const FAREWELL: Duration = Duration::from_millis(300);
 /// How often it is looked whether something has ended.
 const LOOK: Duration = Duration::from_millis(5);
+/// How a shell ends that does not find a program (POSIX).
+const NOT_FOUND: i32 = 127;
 /// The most bytes of a line of the program's standard error that are kept.
 const LONGEST_LINE: u64 = 1 << 10;
 
 /// A running program, alone in its process group, so that whatever it starts ends with it.
 pub(super) struct Exec {
     name: String,
+    package: Option<&'static str>,
     group: Group,
     pipe: Pipe<ChildStdout>,
     last_words: Arc<Mutex<String>>,
@@ -61,6 +64,7 @@ impl Exec {
         let heard = last_words.clone();
         Ok(Exec {
             name: name.clone(),
+            package: program.package,
             group,
             pipe: Pipe::new(output, options)?,
             last_words,
@@ -74,6 +78,12 @@ impl Exec {
         let status = self.group.end();
         let problem = match status {
             Some(status) if status.success() && self.ends => return Ok(Next::End),
+            Some(status)
+                if status.code() == Some(NOT_FOUND)
+                    && let Some(package) = self.package =>
+            {
+                format!("its program is not there; install {package}")
+            }
             Some(status) => format!("it ended: {status}"),
             None => "it closed its output".into(),
         };

@@ -13,6 +13,7 @@ const REPEATED_PERIOD: Duration = Duration::from_secs(2);
 
 /// The photos below a folder, sorted by path, at a rate or as fast as they are taken.
 pub(super) struct Folder {
+    path: PathBuf,
     photos: Vec<PathBuf>,
     next: usize,
     repeat: bool,
@@ -23,20 +24,14 @@ pub(super) struct Folder {
 impl Folder {
     pub fn open(path: &Path, options: &SourceOptions) -> Result<Self, SourceError> {
         let name = path.display().to_string();
-        let mut photos = Vec::new();
-        let metadata = fs::metadata(path).map_err(SourceError::system(&name))?;
-        if metadata.is_dir() {
-            collect(path, &mut photos).map_err(SourceError::system(&name))?;
-            photos.sort();
-        } else {
-            photos.push(path.into());
-        }
+        let photos = photos_of(path).map_err(SourceError::system(&name))?;
         if photos.is_empty() {
             let problem = "no photos in this folder".into();
             return Err(SourceError::Content { name, problem });
         }
         let repeated = options.repeat.then_some(REPEATED_PERIOD);
         Ok(Folder {
+            path: path.into(),
             photos,
             next: 0,
             repeat: options.repeat,
@@ -44,6 +39,26 @@ impl Folder {
             due: Instant::now(),
         })
     }
+
+    /// Begins with the first photo, of those that there are by now, or of the old ones if there are none.
+    fn begin_anew(&mut self) {
+        self.next = 0;
+        match photos_of(&self.path) {
+            Ok(photos) if !photos.is_empty() => self.photos = photos,
+            _ => {}
+        }
+    }
+}
+
+/// The photos below a folder, sorted by path, or the one photo that `path` is.
+fn photos_of(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if !fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.into()]);
+    }
+    let mut photos = Vec::new();
+    collect(path, &mut photos)?;
+    photos.sort();
+    Ok(photos)
 }
 
 fn collect(folder: &Path, photos: &mut Vec<PathBuf>) -> std::io::Result<()> {
@@ -61,26 +76,31 @@ fn collect(folder: &Path, photos: &mut Vec<PathBuf>) -> std::io::Result<()> {
 
 impl Source for Folder {
     fn next(&mut self, deadline: Instant) -> Result<Next, SourceError> {
-        if self.next == self.photos.len() && !self.repeat {
-            return Ok(Next::End);
+        if self.next == self.photos.len() {
+            if !self.repeat {
+                return Ok(Next::End);
+            }
+            self.begin_anew();
         }
         if self.period.is_some() && !wait_until(self.due, deadline) {
             return Ok(Next::Pending);
         }
-        let path = &self.photos[self.next % self.photos.len()];
+        let path = &self.photos[self.next];
         let name = path.display().to_string();
-        self.next = self.next % self.photos.len() + 1;
+        self.next += 1;
         let now = Instant::now();
         if let Some(period) = self.period {
             // A late photo does not make the following ones hurry.
             self.due = (self.due + period).max(now);
         }
-        // A photo that can't be read is a frame that can't be decoded: counted and passed over.
-        let bytes = photo::read_bytes(path).unwrap_or_default();
+        let picture = match photo::read_bytes(path) {
+            Ok(bytes) => Picture::Encoded(bytes),
+            Err(error) => Picture::Missing(error.to_string()),
+        };
         Ok(Next::Frame(Frame {
             captured: now,
             name: Some(name),
-            picture: Picture::Encoded(bytes),
+            picture,
         }))
     }
 

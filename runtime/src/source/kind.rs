@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hyper::Uri;
+use hyper::http::uri::Authority;
 
 use super::v4l2::FourCc;
 
@@ -99,6 +100,12 @@ pub(super) fn without_credentials(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// Whether something follows the colon after the host that is no port. [`Authority::port_u16`] tells that as if
+/// there were no colon.
+pub fn has_wrong_port(authority: &Authority) -> bool {
+    authority.port_u16().is_none() && !authority.as_str().ends_with(authority.host())
+}
+
 /// A text that names no source.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -122,10 +129,14 @@ impl FromStr for SourceKind {
             Some(("v4l2", camera)) => v4l2(camera),
             Some(("exec", command)) => Ok(SourceKind::Exec(command.into())),
             Some(("video", path)) => Ok(SourceKind::Video(path.into())),
-            Some(("rtsp" | "rtsps", rest)) if rest.starts_with("//") => {
-                Ok(SourceKind::Rtsp(text.into()))
-            }
+            Some(("rtsp" | "rtsps", rest)) if rest.starts_with("//") => match &rest[2..] {
+                "" => refused("no host after the slashes"),
+                _ => Ok(SourceKind::Rtsp(text.into())),
+            },
             Some(("http" | "https", rest)) if rest.starts_with("//") => match text.parse::<Uri>() {
+                Ok(address) if address.authority().is_some_and(has_wrong_port) => {
+                    refused("the port is not a number up to 65535")
+                }
                 Ok(address) => Ok(SourceKind::Http(address)),
                 Err(_) => refused("no address that can be asked for; write odd characters as %XX"),
             },

@@ -17,7 +17,7 @@ pub mod y4m;
 use std::io;
 use std::time::{Duration, Instant};
 
-pub use kind::{SourceKind, SourceKindError};
+pub use kind::{SourceKind, SourceKindError, has_wrong_port};
 
 use crate::frame::Frame;
 use pictures::{PictureStream, RawFormat};

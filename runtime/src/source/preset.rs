@@ -15,6 +15,8 @@ pub(super) struct Program {
     pub command: String,
     /// What the program's standard input says.
     pub input: String,
+    /// What to install if the program is not there; `None` for a program of the user's own.
+    pub package: Option<&'static str>,
 }
 
 /// The program of a source that is a program's output; `None` for other sources.
@@ -23,7 +25,18 @@ pub(super) fn program(options: &SourceOptions) -> Option<Program> {
         SourceKind::Rtsp(address) => playlist(address),
         _ => String::new(),
     };
-    command(options).map(|command| Program { command, input })
+    let package = match options.kind {
+        SourceKind::Rpicam => Some("rpicam-apps"),
+        SourceKind::JetsonCsi => Some("gstreamer1.0-tools"),
+        SourceKind::Rtsp(_) | SourceKind::Video(_) => Some("ffmpeg"),
+        _ => None,
+    };
+    let command = command(options)?;
+    Some(Program {
+        command,
+        input,
+        package,
+    })
 }
 
 fn command(options: &SourceOptions) -> Option<String> {

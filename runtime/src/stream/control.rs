@@ -50,7 +50,8 @@ struct State {
     counts: Counts,
     signal: Option<Signal>,
     progress: Option<Instant>,
-    problem: Option<String>,
+    /// The last frame's problem, and since when all frames have had one.
+    problem: Option<(Instant, String)>,
     wanted: Wanted,
 }
 
@@ -100,7 +101,12 @@ impl Control {
 
     /// The last frame's problem, in one line; `None` once a frame is well again.
     pub fn problem(&self) -> Option<String> {
-        self.state().problem.clone()
+        self.state().problem.as_ref().map(|(_, line)| line.clone())
+    }
+
+    /// Since when every frame has had a problem, if the last one had.
+    pub fn failing_since(&self) -> Option<Instant> {
+        self.state().problem.as_ref().map(|(since, _)| *since)
     }
 
     /// Does as `change` says from the next frame on; single thresholds that were set before are forgotten.
@@ -140,7 +146,9 @@ impl Control {
     }
 
     pub(super) fn note_problem(&self, problem: Option<String>) {
-        self.state().problem = problem;
+        let mut state = self.state();
+        let since = state.problem.as_ref().map(|(since, _)| *since);
+        state.problem = problem.map(|line| (since.unwrap_or_else(Instant::now), line));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

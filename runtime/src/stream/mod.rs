@@ -9,7 +9,7 @@ mod view;
 
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use control::{Change, Control, Counts, Signal};
 pub use motion::MotionOptions;
@@ -65,6 +65,8 @@ pub struct Present {
 pub struct Observation {
     /// Counts observations, from 1.
     pub number: u64,
+    /// When the frame was captured, or what else there is to say became known.
+    pub time: SystemTime,
     /// The frame; `None` when the source is lost.
     pub frame: Option<Arc<Frame>>,
     /// Columns and rows of the decoded frame.
@@ -79,7 +81,8 @@ pub struct Observation {
     pub present: Vec<Present>,
     /// What changed.
     pub events: Vec<Event>,
-    /// Why the frame could not be decoded or inferred, in one line; scores are then those before it.
+    /// Why the frame could not be decoded or inferred, in one line. Scores are then those before it, or none where
+    /// each frame stands for itself.
     pub problem: Option<String>,
     /// Whether the model saw this frame.
     pub inferred: bool,
@@ -138,7 +141,10 @@ struct Inferring<F> {
     motion: Motion,
     probabilities: Vec<f32>,
     number: u64,
-    last_frame: Instant,
+    /// When the last frame was captured that could be inferred.
+    last_good: Instant,
+    /// Whether the loss of the source was told.
+    lost: bool,
     heat: Heat,
     heat_read: Option<Instant>,
 }
@@ -157,7 +163,8 @@ impl<F: FnMut(Observation)> Inferring<F> {
             motion: Motion::default(),
             probabilities: Vec::new(),
             number: 0,
-            last_frame: Instant::now(),
+            last_good: Instant::now(),
+            lost: false,
             heat: Heat::default(),
             heat_read: None,
         }
@@ -170,12 +177,13 @@ impl<F: FnMut(Observation)> Inferring<F> {
             let slice = Instant::now() + SLICE;
             if Instant::now() < ready {
                 thread::sleep(ready.min(slice).saturating_duration_since(Instant::now()));
+                self.notice_loss();
+                self.control.note_progress();
                 continue;
             }
             let begin = Instant::now();
             match slot.take(slice) {
                 Taken::Frame(frame) => {
-                    self.last_frame = frame.captured;
                     self.observe(frame);
                     ready = begin + self.pause(begin.elapsed());
                 }
@@ -204,14 +212,16 @@ impl<F: FnMut(Observation)> Inferring<F> {
             counts.inferred += u64::from(seen.inferred);
             counts.still += u64::from(!seen.inferred && !failed);
         });
-        let mut events = Vec::new();
-        if !failed {
-            let now = frame.captured;
-            events = self
-                .presence
-                .update(now, &self.probabilities, &self.thresholds);
-        }
+        let events = if failed {
+            self.pass_over()
+        } else {
+            self.last_good = frame.captured;
+            self.presence
+                .update(frame.captured, &self.probabilities, &self.thresholds)
+        };
+        let age = frame.captured.elapsed();
         let observation = Observation {
+            time: SystemTime::now().checked_sub(age).unwrap_or(UNIX_EPOCH),
             frame: Some(Arc::new(frame)),
             size: seen.size,
             problem,
@@ -250,12 +260,24 @@ impl<F: FnMut(Observation)> Inferring<F> {
         Ok(seen)
     }
 
-    /// Labels vanish once the source has been lost for longer than it may be.
+    /// Labels vanish once no frame could be inferred for longer than that may be, and at once where each frame
+    /// stands for itself.
+    fn pass_over(&mut self) -> Vec<Event> {
+        let alone = self.options.presence == PresenceOptions::EACH_FRAME;
+        if alone || self.last_good.elapsed() > self.options.patience {
+            self.presence.clear(self.last_good)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Tells once that the source is lost, and what vanishes with it.
     fn notice_loss(&mut self) {
         let lost = matches!(self.control.signal(), Signal::Lost(_));
-        if lost && self.last_frame.elapsed() > self.options.patience {
-            let events = self.presence.clear(self.last_frame);
-            if !events.is_empty() {
+        let told = std::mem::replace(&mut self.lost, lost);
+        if lost {
+            let events = self.pass_over();
+            if !told || !events.is_empty() {
                 let observation = self.observation(events);
                 (self.publish)(observation);
             }
@@ -275,6 +297,7 @@ impl<F: FnMut(Observation)> Inferring<F> {
         let present = self.presence.present().into_iter();
         Observation {
             number: self.number,
+            time: SystemTime::now(),
             frame: None,
             size: (0, 0),
             labels: self.labels.clone(),

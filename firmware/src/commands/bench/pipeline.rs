@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use graphtag_models::{Metadata, Preprocessing};
@@ -122,6 +122,7 @@ pub fn measure(
             });
         let observation = Arc::new(Observation {
             number: run as u64,
+            time: SystemTime::now(),
             size: picture.dimensions(),
             labels: labels.clone(),
             thresholds: thresholds.clone(),

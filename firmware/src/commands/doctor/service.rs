@@ -79,7 +79,8 @@ fn configuration(settings: &Settings) -> Vec<Finding> {
         Ok(None) => {}
         Err(error) => findings.push(wrong(&error)),
     }
-    findings.extend(settings.secret_files().filter_map(secret));
+    let secrets = settings.secret_files();
+    findings.extend(secrets.filter_map(|(_, file)| secret(file)));
     if findings
         .iter()
         .all(|finding| finding.subject != "configuration")

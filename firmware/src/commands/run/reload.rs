@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -23,6 +23,21 @@ pub struct Reloading {
     live: Arc<Live>,
     metadata: Metadata,
     version: ModelVersion,
+    secrets: Vec<(&'static str, Option<Stamp>)>,
+}
+
+/// When a file was last written, and its length.
+type Stamp = (SystemTime, u64);
+
+fn stamp(file: &Path) -> Option<Stamp> {
+    let metadata = fs::metadata(file).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+/// The keys of files with secrets, and the files' stamps.
+fn secrets(settings: &Run) -> Vec<(&'static str, Option<Stamp>)> {
+    let files = settings.secret_files();
+    files.map(|(key, file)| (key, stamp(file))).collect()
 }
 
 /// A model as far as settings and its file tell without loading it.
@@ -31,8 +46,7 @@ struct ModelVersion {
     path: Option<PathBuf>,
     labels: Option<PathBuf>,
     threads: Option<NonZeroUsize>,
-    /// When each file was last written, and its length.
-    written: Vec<Option<(SystemTime, u64)>>,
+    written: Vec<Option<Stamp>>,
 }
 
 impl ModelVersion {
@@ -40,10 +54,7 @@ impl ModelVersion {
         let path =
             |argument: &Option<PathArgument>| argument.as_ref().map(|argument| argument.0.clone());
         let (path, labels) = (path(&settings.model), path(&settings.labels));
-        let written = path.iter().chain(&labels).map(|file| {
-            let metadata = fs::metadata(file).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        });
+        let written = path.iter().chain(&labels).map(|file| stamp(file));
         ModelVersion {
             written: written.collect(),
             threads: settings.threads,
@@ -76,6 +87,7 @@ impl Reloading {
             live,
             metadata: metadata.clone(),
             version: ModelVersion::of(settings),
+            secrets: secrets(settings),
         })
     }
 
@@ -94,6 +106,7 @@ impl Reloading {
     /// Gives the keys whose change needs a restart.
     fn apply(&mut self) -> Result<Vec<String>> {
         let settings = self.flags.with_file()?;
+        settings.check()?;
         let options = settings.stream()?;
         let version = ModelVersion::of(&settings);
         let model = if version == self.version {
@@ -103,7 +116,13 @@ impl Reloading {
         };
         let metadata = model.as_ref().map_or(&self.metadata, Model::metadata);
         let thresholds = thresholds(&settings, metadata)?;
-        let kept = self.settings.kept_until_restart(&settings);
+        let mut kept = self.settings.kept_until_restart(&settings);
+        let secrets = secrets(&settings);
+        let rewritten = secrets.iter().zip(&self.secrets);
+        let rewritten = rewritten.filter(|(new, old)| new.0 == old.0 && new.1 != old.1);
+        kept.extend(rewritten.map(|(new, _)| new.0.to_owned()));
+        kept.sort();
+        kept.dedup();
         if let Some(model) = &model {
             self.metadata = model.metadata().clone();
             self.live.set_model(&self.metadata.name);

@@ -9,6 +9,7 @@ use graphtag_runtime::Tag;
 use serde::{Serialize, Serializer};
 
 use super::inputs::Input;
+use crate::arguments::in_one_line;
 
 /// A longer path does not push the tags of all others further to the right.
 const MAX_PATH_COLUMN: usize = 48;
@@ -124,15 +125,8 @@ impl<W: Write> Printer<W> {
     }
 }
 
-/// A path in one line, whatever its name holds.
 fn printable(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    text.chars()
-        .flat_map(|character| match character.is_control() {
-            true => character.escape_default().collect::<Vec<char>>(),
-            false => vec![character],
-        })
-        .collect()
+    in_one_line(&path.to_string_lossy())
 }
 
 #[derive(Serialize)]

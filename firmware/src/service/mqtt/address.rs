@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use graphtag_runtime::source::has_wrong_port;
 use http::Uri;
 
 /// `mqtt://[USER@]HOST[:PORT]`, or `mqtts://` for TLS.
@@ -37,7 +38,7 @@ impl FromStr for BrokerAddress {
             );
         }
         let host = authority.host().trim_matches(['[', ']']);
-        if host.is_empty() || !matches!(uri.path(), "" | "/") {
+        if host.is_empty() || !matches!(uri.path(), "" | "/") || has_wrong_port(authority) {
             return Err(wrong());
         }
         Ok(BrokerAddress {
@@ -87,6 +88,8 @@ mod tests {
             "http://home.local",
             "mqtt://",
             "mqtt://a/b",
+            "mqtt://home.local:99999",
+            "mqtt://home.local:",
             "",
         ] {
             assert!(text.parse::<BrokerAddress>().is_err(), "{text}");

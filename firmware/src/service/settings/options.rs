@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::ToSocketAddrs;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use super::Settings;
 use super::values::{positive, rectangle, seconds, secret, size};
 use crate::arguments::PathArgument;
 use crate::service::display::DisplayAddress;
+use crate::service::lines::Output;
 use crate::service::mqtt::{self, BrokerAddress, MqttOptions};
 use crate::service::snapshots::SnapshotOptions;
 use crate::service::web::HttpOptions;
@@ -23,8 +26,10 @@ use crate::service::webhook::WebhookOptions;
 const STILL_REFRESH: Duration = Duration::from_secs(10);
 /// The temperature, in degrees Celsius, above which the rate falls; a Raspberry Pi throttles itself at 80.
 const HEAT_LIMIT: f32 = 75.0;
-/// How long a source may be silent before it is opened anew, in seconds.
-const PATIENCE: f64 = 3.0;
+/// The limits that make sense: rooms are cooler, and processors switch themselves off.
+const HEAT_LIMITS: RangeInclusive<f32> = 20.0..=110.0;
+/// How long a source may be silent before it is opened anew.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Megabytes of snapshots: thousands of them, on the smallest cards that are sold.
 const SNAPSHOT_QUOTA: f64 = 500.0;
 /// Seconds between two snapshots for the same label.
@@ -49,6 +54,12 @@ impl Settings {
             (0.0..=1.0).contains(&keep),
             "keep: {keep} is not from 0 to 1"
         );
+        if let Some(motion) = self.motion {
+            ensure!(
+                (0.0..=255.0).contains(&motion),
+                "motion: {motion} is not from 0 to 255"
+            );
+        }
         let motion = self.motion.map(|sensitivity| MotionOptions {
             sensitivity,
             refresh: STILL_REFRESH,
@@ -56,7 +67,12 @@ impl Settings {
         let crop = self.crop.as_deref().map(|text| rectangle("crop", text));
         let masks = self.mask.iter().map(|text| rectangle("mask", text));
         let limit = self.heat_limit.unwrap_or(HEAT_LIMIT);
-        ensure!(limit.is_finite(), "heat_limit: {limit} is no temperature");
+        ensure!(
+            HEAT_LIMITS.contains(&limit),
+            "heat_limit: {limit} is not from {} to {} degrees Celsius",
+            HEAT_LIMITS.start(),
+            HEAT_LIMITS.end()
+        );
         let raw = self.raw.as_deref().map(str::parse).transpose();
         let raw = raw.map_err(anyhow::Error::msg).context("raw")?;
         if raw.is_some() {
@@ -77,8 +93,8 @@ impl Settings {
                 raw,
                 repeat: self.r#loop,
             },
-            patience: seconds("patience", Some(self.patience.unwrap_or(PATIENCE)))?
-                .unwrap_or_default(),
+            patience: seconds("patience", positive("patience", self.patience)?)?
+                .unwrap_or(PATIENCE),
             max_rate: positive("max_fps", self.max_fps)?,
             motion,
             heat_limit: limit,
@@ -97,6 +113,31 @@ impl Settings {
         })
     }
 
+    /// Which lines go to standard output.
+    ///
+    /// # Errors
+    /// When there is no output of that name.
+    pub fn output(&self) -> Result<Output> {
+        let output = self.output.as_deref().map(str::parse).transpose();
+        Ok(output.map_err(anyhow::Error::msg)?.unwrap_or_default())
+    }
+
+    /// Whether a service could start with these settings, as far as they tell.
+    ///
+    /// # Errors
+    /// The first of those of the settings' parts.
+    pub fn check(&self) -> Result<()> {
+        self.stream()?;
+        self.thresholds()?;
+        self.output()?;
+        self.http()?;
+        self.mqtt()?;
+        self.webhook()?;
+        self.snapshots()?;
+        self.display()?;
+        Ok(())
+    }
+
     /// Where to publish by MQTT, if anywhere.
     ///
     /// # Errors
@@ -106,7 +147,8 @@ impl Settings {
             return Ok(None);
         };
         let broker: BrokerAddress = broker.parse().map_err(anyhow::Error::msg)?;
-        let password = self.mqtt_password_file.as_ref().map(|path| secret(&path.0));
+        let password = self.mqtt_password_file.as_ref();
+        let password = password.map(|path| secret(&path.0).context("mqtt_password_file"));
         let authority = self.mqtt_authority.as_ref().map(|PathArgument(path)| {
             fs::read(path).with_context(|| format!("mqtt_authority: {}", path.display()))
         });
@@ -129,9 +171,13 @@ impl Settings {
     /// # Errors
     /// When the token can't be read, or the address is open to others without one.
     pub fn http(&self) -> Result<Option<HttpOptions>> {
-        let Some(address) = self.http else {
+        let Some(address) = &self.http else {
             return Ok(None);
         };
+        let found = address.to_socket_addrs().ok();
+        let address = found.and_then(|mut found| found.next()).with_context(|| {
+            format!("http: {address} is not an address of this machine and a port, such as 127.0.0.1:8080")
+        })?;
         let token = self.token_file.as_ref().map(|path| secret(&path.0));
         let token = token.transpose().context("token_file")?;
         ensure!(
@@ -219,7 +265,17 @@ impl Settings {
             one(text)
                 .with_context(|| format!("threshold: {text} is not LABEL=X with X from 0 to 1"))
         };
-        self.threshold.iter().map(named).collect()
+        let mut thresholds = BTreeMap::new();
+        for (label, threshold) in self
+            .threshold
+            .iter()
+            .map(named)
+            .collect::<Result<Vec<_>>>()?
+        {
+            let before = thresholds.insert(label.clone(), threshold);
+            ensure!(before.is_none(), "threshold: {label} has two of them");
+        }
+        Ok(thresholds)
     }
 
     /// The model file, if not the embedded model.

@@ -88,7 +88,7 @@ impl Snapshots {
             return;
         }
         let snapshot = Snapshot {
-            time: SystemTime::now(),
+            time: observation.time,
             labels: labels.clone(),
             frame: frame.clone(),
             size: observation.size,
@@ -197,6 +197,7 @@ mod tests {
         let picture = image::RgbImage::from_pixel(32, 24, image::Rgb([80; 3]));
         Observation {
             number: 1,
+            time: SystemTime::now(),
             frame: Some(Arc::new(Frame {
                 captured,
                 name: None,

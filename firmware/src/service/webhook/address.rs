@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use graphtag_runtime::source::has_wrong_port;
 use http::Uri;
 
 /// An address of the web. What follows its host may be a secret, as in Home Assistant's webhooks, and is
@@ -46,7 +47,8 @@ impl FromStr for WebhookAddress {
                 "webhook: a password in the address; give a token with --webhook-token-file",
             );
         }
-        if !matches!(uri.scheme_str(), Some("http" | "https")) || authority.host().is_empty() {
+        let known = matches!(uri.scheme_str(), Some("http" | "https"));
+        if !known || authority.host().is_empty() || has_wrong_port(authority) {
             return Err(WRONG);
         }
         Ok(WebhookAddress(uri))
@@ -92,6 +94,7 @@ mod tests {
             "ftp://home.local/secret",
             "/secret",
             "https://:443/secret",
+            "https://home.local:99999/secret",
             "https://pi:secret@home.local/",
             "https://a b/secret",
         ] {

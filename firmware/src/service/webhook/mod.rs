@@ -58,16 +58,18 @@ pub struct Webhook {
     queue: SyncSender<EventReport>,
     live: Arc<Live>,
     address: WebhookAddress,
+    lossless: bool,
     stopped: Arc<AtomicBool>,
     running: JoinHandle<()>,
 }
 
 impl Webhook {
-    /// Posts in a thread of its own. What can't be delivered is counted in `live`.
+    /// Posts in a thread of its own. What can't be delivered is counted in `live`. Where `lossless`, publishing and
+    /// the end wait for a slow receiver; otherwise they don't.
     ///
     /// # Errors
     /// When there is no authority that could vouch for the receiver.
-    pub fn start(options: WebhookOptions, live: Arc<Live>) -> Result<Self> {
+    pub fn start(options: WebhookOptions, lossless: bool, live: Arc<Live>) -> Result<Self> {
         let (queue, events) = sync_channel(QUEUE);
         let stopped = Arc::new(AtomicBool::new(false));
         let address = options.address.clone();
@@ -83,15 +85,19 @@ impl Webhook {
             queue,
             live,
             address,
+            lossless,
             stopped,
             running,
         })
     }
 
-    /// Queues the events of `observation`, or drops them when too many wait already.
+    /// Queues the events of `observation`; when too many wait already, waits or drops them.
     pub fn publish(&self, observation: &Observation) {
         for event in report::events(observation) {
-            if let Err(TrySendError::Full(_)) = self.queue.try_send(event) {
+            if self.lossless {
+                // It fails only when the thread has panicked, which says so itself.
+                let _ = self.queue.send(event);
+            } else if let Err(TrySendError::Full(_)) = self.queue.try_send(event) {
                 let before = self.live.dropped.webhook.fetch_add(1, Ordering::Relaxed);
                 if before == 0 {
                     eprintln!(
@@ -105,22 +111,24 @@ impl Webhook {
 
     /// Posts what is queued, or gives up after a moment.
     pub fn finish(self) {
-        self.stopped.store(true, Ordering::Relaxed);
         drop(self.queue);
-        if !ends_within(&self.running, FAREWELL) {
-            eprintln!(
-                "graphtag: webhook {}: the last events were not delivered",
-                self.address
-            );
-            return;
-        }
+        let ended = if self.lossless {
+            self.running.join().is_ok()
+        } else {
+            self.stopped.store(true, Ordering::Relaxed);
+            ends_within(&self.running, FAREWELL)
+        };
         let dropped = self.live.dropped.webhook.load(Ordering::Relaxed);
-        if dropped > 0 {
-            eprintln!(
-                "graphtag: webhook {}: {dropped} events were not delivered",
-                self.address
-            );
-        }
+        let what = match (dropped, ended) {
+            (0, true) => return,
+            (0, false) => "the last events".to_owned(),
+            (dropped, true) => format!("{dropped} events"),
+            (dropped, false) => format!("{dropped} events and the last"),
+        };
+        eprintln!(
+            "graphtag: webhook {}: {what} were not delivered",
+            self.address
+        );
     }
 }
 
