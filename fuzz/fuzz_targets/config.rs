@@ -11,6 +11,9 @@ fuzz_target!(|text: &str| {
             // Refused or not: neither panics.
             let _ = settings.stream();
             let _ = settings.thresholds();
+            let _ = settings.output();
+            let _ = settings.mqtt();
+            let _ = settings.display();
         }
         Err(error) => assert!(!format!("{error:#}").contains('\n'), "{error:#}"),
     }

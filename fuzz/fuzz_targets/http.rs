@@ -3,7 +3,7 @@
 #![no_main]
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use graphtag::service::live::Live;
 use graphtag::service::web::{self, HttpOptions};
@@ -24,6 +24,7 @@ fn live() -> Arc<Live> {
     let live = Live::new(Arc::new(Control::default()), "test".into(), "two".into());
     live.publish(Arc::new(Observation {
         number: 1,
+        time: SystemTime::UNIX_EPOCH,
         frame: None,
         size: (0, 0),
         labels: ["cat".into(), "dining table".into()].into(),

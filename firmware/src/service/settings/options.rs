@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::ToSocketAddrs;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
@@ -174,8 +174,8 @@ impl Settings {
         let Some(address) = &self.http else {
             return Ok(None);
         };
-        let found = address.to_socket_addrs().ok();
-        let address = found.and_then(|mut found| found.next()).with_context(|| {
+        let number = address.replace("localhost:", "127.0.0.1:");
+        let address: SocketAddr = number.parse().ok().with_context(|| {
             format!("http: {address} is not an address of this machine and a port, such as 127.0.0.1:8080")
         })?;
         let token = self.token_file.as_ref().map(|path| secret(&path.0));
