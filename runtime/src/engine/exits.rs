@@ -130,6 +130,7 @@ fn layer(graph: &Graph, node: &NodeProto, length: usize) -> Option<Layer> {
     match &node.op_type[..] {
         "Mul" => Some(Layer::Scale(per_value(stored()?)?)),
         "Add" => Some(Layer::Add(per_value(stored()?)?)),
+        "Div" => normalization(graph, node),
         "Sigmoid" => Some(Layer::Sigmoid),
         "Softmax" if [1, -1].contains(&integer(node, "axis", -1)) && shape.len() == 2 => {
             Some(Layer::Softmax)
@@ -160,6 +161,31 @@ fn layer(graph: &Graph, node: &NodeProto, length: usize) -> Option<Layer> {
         }
         _ => None,
     }
+}
+
+/// The division of a vector by its own length, which `Max` may keep from zero.
+fn normalization(graph: &Graph, node: &NodeProto) -> Option<Layer> {
+    let (vector, divisor) = (input(node, 0)?, input(node, 1)?);
+    let (_, mut length) = graph.maker(divisor)?;
+    let mut smallest = 0.0;
+    if length.op_type == "Max" {
+        let [a, b] = &length.input[..] else {
+            return None;
+        };
+        let (norm, bound) = match graph.constant(a) {
+            None => (a, b),
+            Some(_) => (b, a),
+        };
+        let [bound] = floats(graph.constant(bound)?).ok()?[..] else {
+            return None;
+        };
+        (smallest, length) = (bound, graph.maker(norm)?.1);
+    }
+    let is_length = length.op_type == "ReduceL2"
+        && input(length, 0) == Some(vector)
+        && integer(length, "keepdims", 1) == 1
+        && [[1], [-1]].contains(&graph.axes(length)?.try_into().ok()?);
+    (is_length && graph.shape(vector)?.len() == 2).then_some(Layer::Normalize { smallest })
 }
 
 /// The floats of a constant, dequantised where it is quantised.

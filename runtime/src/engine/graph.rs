@@ -85,6 +85,18 @@ impl<'a> Graph<'a> {
         self.constants.get(tensor).copied()
     }
 
+    /// The axes that `node` reduces: an input since opset 18 (`ReduceMean`, `ReduceL2`), an attribute before. Empty where
+    /// it names none; `None` where they are computed.
+    pub fn axes(&self, node: &NodeProto) -> Option<Vec<i64>> {
+        let Some(tensor) = input(node, 1) else {
+            return Some(integers(node, "axes").to_vec());
+        };
+        let stored = self.constant(tensor)?;
+        let raw = stored.raw_data.as_chunks().0.iter();
+        let raw = raw.map(|&bytes| i64::from_le_bytes(bytes));
+        Some(raw.chain(stored.int64_data.iter().copied()).collect())
+    }
+
     /// What a node that only reshapes or copies its input reads.
     pub fn reshaped(&self, tensor: &str) -> Option<&'a str> {
         const VIEWS: [&str; 6] = [

@@ -132,20 +132,14 @@ impl<'a> Regions<'a> {
 
     /// Whether `node` is the mean over all pixels of a map.
     pub fn is_mean_over_pixels(&self, node: &NodeProto) -> bool {
-        let axes = match input(node, 1).map(|tensor| self.graph.constant(tensor)) {
-            Some(Some(stored)) => stored.raw_data.as_chunks().0.iter(),
-            Some(None) => return false,
-            None => [].iter(),
-        };
-        let axes: Vec<i64> = match &node.op_type[..] {
-            "GlobalAveragePool" => return true,
-            "ReduceMean" if axes.len() > 0 => {
-                axes.map(|&bytes| i64::from_le_bytes(bytes)).collect()
+        match &node.op_type[..] {
+            "GlobalAveragePool" => true,
+            "ReduceMean" => {
+                let rank = self.graph.shape(&node.input[0]).map(|shape| shape.len());
+                let axes = self.graph.axes(node).unwrap_or_default();
+                rank == Some(4) && [&[2, 3][..], &[-2, -1]].contains(&&axes[..])
             }
-            "ReduceMean" => integers(node, "axes").to_vec(),
-            _ => return false,
-        };
-        let rank = self.graph.shape(&node.input[0]).map(|shape| shape.len());
-        rank == Some(4) && [&[2, 3][..], &[-2, -1]].contains(&&axes[..])
+            _ => false,
+        }
     }
 }

@@ -168,12 +168,13 @@ impl Program {
         self.idle.give(workspace);
     }
 
-    /// What is in a map.
+    /// What is in a map. Its buffer may be larger.
     fn map<'a>(&self, image: &'a [i8], buffers: &'a [Vec<i8>], id: MapId) -> &'a [i8] {
-        match id.checked_sub(1) {
+        let values = match id.checked_sub(1) {
             None => image,
             Some(step) => &buffers[self.buffers[step]],
-        }
+        };
+        &values[..self.maps[id].bytes()]
     }
 
     /// From now on, every run is part of a profile.

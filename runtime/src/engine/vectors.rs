@@ -72,6 +72,11 @@ pub(crate) enum Layer {
         weights: Vec<f32>,
         bias: Vec<f32>,
     },
+    /// Each value divided by the length of the vector, or by `smallest` if that is more.
+    Normalize {
+        /// What the length counts as at least.
+        smallest: f32,
+    },
     /// The logistic function of each value.
     Sigmoid,
     /// Exponentials of the values, divided by their sum.
@@ -116,6 +121,11 @@ impl Layer {
                 }
                 std::mem::swap(values, spare);
             }
+            Layer::Normalize { smallest } => {
+                let squares: f32 = values.iter().map(|value| value * value).sum();
+                let length = squares.sqrt().max(*smallest);
+                values.iter_mut().for_each(|value| *value /= length);
+            }
             Layer::Sigmoid => {
                 for value in values {
                     *value = 1.0 / (1.0 + (-*value).exp());
@@ -155,6 +165,11 @@ mod tests {
             assert_eq!(values, expected);
             assert_eq!(layer.length(2), values.len());
         }
+        values = vec![3.0, -4.0];
+        Layer::Normalize { smallest: 2.0 }.run(&mut values, &mut spare);
+        assert_eq!(values, [0.6, -0.8]);
+        Layer::Normalize { smallest: 2.0 }.run(&mut values, &mut spare);
+        assert_eq!(values, [0.3, -0.4]);
         values = vec![0.0, 200.0, -200.0];
         Layer::Sigmoid.run(&mut values, &mut spare);
         assert_eq!(values, [0.5, 1.0, 0.0]);
