@@ -45,19 +45,24 @@ pub(super) fn floats(tensor: &TensorProto) -> Result<Vec<f32>, Problem> {
 
 /// The values of a constant of bytes or 32-bit integers.
 pub(super) fn integers(tensor: &TensorProto) -> Result<Vec<i32>, Problem> {
-    let kind = DataType::try_from(tensor.data_type);
-    let stored = tensor.raw_data.iter();
-    match kind {
-        Ok(DataType::Int8 | DataType::Uint8 | DataType::Int32) if tensor.raw_data.is_empty() => {
-            Ok(tensor.int32_data.clone())
-        }
-        Ok(DataType::Int8) => Ok(stored.map(|&byte| i32::from(byte as i8)).collect()),
-        Ok(DataType::Uint8) => Ok(stored.map(|&byte| i32::from(byte)).collect()),
+    let (raw, fields) = (tensor.raw_data.iter(), &tensor.int32_data);
+    let (values, range): (Vec<i32>, _) = match DataType::try_from(tensor.data_type) {
+        Ok(DataType::Int8) => (raw.map(|&byte| i32::from(byte as i8)).collect(), -128..=127),
+        Ok(DataType::Uint8) => (raw.map(|&byte| i32::from(byte)).collect(), 0..=255),
         Ok(DataType::Int32) => {
-            let bytes = tensor.raw_data.as_chunks().0.iter();
-            Ok(bytes.map(|&bytes| i32::from_le_bytes(bytes)).collect())
+            let raw = tensor.raw_data.as_chunks().0.iter();
+            let values = raw.map(|&bytes| i32::from_le_bytes(bytes));
+            (values.collect(), i32::MIN..=i32::MAX)
         }
-        _ => unknown(format!("{} is not of 8-bit integers", tensor.name)),
+        _ => return unknown(format!("{} is not of 8-bit integers", tensor.name)),
+    };
+    match fields.iter().find(|value| !range.contains(value)) {
+        Some(value) => malformed(format!(
+            "{} holds {value}, which is out of range",
+            tensor.name
+        )),
+        None if values.is_empty() => Ok(fields.clone()),
+        None => Ok(values),
     }
 }
 
@@ -111,10 +116,10 @@ impl<'a> Constants<'a> {
             [zero_point] => zero_point - offset,
             _ => return unknown("one zero point per channel of a feature map"),
         };
-        match i8::try_from(zero_point) {
-            Ok(zero_point) => Ok(Quantization { scale, zero_point }),
-            Err(_) => malformed(format!("the zero point {zero_point} is out of range")),
-        }
+        Ok(Quantization {
+            scale,
+            zero_point: zero_point as i8,
+        })
     }
 }
 

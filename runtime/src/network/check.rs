@@ -182,6 +182,7 @@ fn analyse_within_memory(model: &mut InferenceModel) -> Result<(), ModelError> {
         let outputs: Vec<InferenceFact> = outputs.into_iter().cloned().collect();
         let facts = || (inputs.iter().collect(), outputs.iter().collect());
         let name = model.node(id).name.clone();
+        let failed = |error| ModelError::Graph(format!("node {name:?}: {}", one_line(error)));
         let op = &mut model.node_mut(id).op;
 
         let (input_facts, output_facts) = facts();
