@@ -2,129 +2,34 @@
 
 mod check;
 mod cost;
+mod error;
+mod guard;
 mod input;
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use graphtag_models::MetadataError;
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
 use crate::engine::{self, Fused, Fusion, Program, StepTime};
 use crate::kernels::{InstructionSet, quantize_image};
-use crate::labels::LabelsError;
 use crate::pool::Pool;
 
+use error::one_line;
+use guard::guarded;
+
 pub use cost::{NodeCost, costs};
+pub use error::{ModelError, RunError};
+pub use guard::silence_caught_panics;
 pub use input::{Entry, Input};
 
 /// The largest model file that is read, in bytes.
 pub const MAX_MODEL_BYTES: u64 = 128 << 20;
-
-/// A model that can't be loaded. The messages are one line, with the cause, and do not name the file, which
-/// only the caller knows.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-    /// The system refused to open or read it.
-    #[error("can't be read: {0}")]
-    Read(io::Error),
-    /// A folder, pipe, socket or device.
-    #[error("not a regular file")]
-    NotAFile,
-    /// A file larger than [`MAX_MODEL_BYTES`].
-    #[error("larger than {} MiB, the most that is read", MAX_MODEL_BYTES >> 20)]
-    FileSize,
-    /// Not ONNX, or cut off.
-    #[error("not an ONNX model, or a truncated or damaged one")]
-    NotOnnx,
-    /// An ONNX model that is not a classifier of one photo.
-    #[error("not a photo classifier that can be run: {0}")]
-    Signature(String),
-    /// A tensor that is too large, or whose declared shape is not that of its data.
-    #[error("{0}")]
-    Tensor(String),
-    /// A graph that tract refuses.
-    #[error("can't be run: {0}")]
-    Graph(String),
-    /// Metadata under `graphtag.*` that can't be used.
-    #[error("unusable metadata: {0}")]
-    Metadata(MetadataError),
-    /// A foreign model, which has no labels of its own.
-    #[error("no labels of its own; give them in a labels file, one a line")]
-    NoLabels,
-    /// A labels file that can't be used.
-    #[error("labels file {}: {error}", path.display())]
-    Labels {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        error: LabelsError,
-    },
-    /// The system refuses to start threads.
-    #[error("can't be run on that many threads: {0}")]
-    Threads(rayon::ThreadPoolBuildError),
-    /// Labels for another number of outputs.
-    #[error("{outputs} outputs, but {labels} labels are given")]
-    LabelCount {
-        /// Outputs of the network.
-        outputs: usize,
-        /// Labels given.
-        labels: usize,
-    },
-    /// Preprocessing to another size than the network's input.
-    #[error(
-        "takes photos of {}x{}, but its metadata says {}x{}",
-        .input.0, .input.1, .metadata.0, .metadata.1
-    )]
-    InputSize {
-        /// Height and width of the network's input.
-        input: (usize, usize),
-        /// Height and width in the metadata.
-        metadata: (usize, usize),
-    },
-}
-
-impl From<io::Error> for ModelError {
-    fn from(error: io::Error) -> Self {
-        ModelError::Read(error)
-    }
-}
-
-impl From<MetadataError> for ModelError {
-    fn from(error: MetadataError) -> Self {
-        ModelError::Metadata(error)
-    }
-}
-
-/// An inference that failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// Not as many values as the input or the output has.
-    #[error("{found} values, where the network has {expected}")]
-    Length {
-        /// Values of the input or output.
-        expected: usize,
-        /// Values given.
-        found: usize,
-    },
-    /// An input of another network.
-    #[error("the input is not in the form that the network takes")]
-    InputForm,
-    /// The engine failed.
-    #[error("the model failed to run: {0}")]
-    Engine(String),
-    /// An output that is not a finite number.
-    #[error("the model gave a number that is not finite")]
-    NotFinite,
-}
 
 /// What the numbers of the output are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -442,48 +347,4 @@ fn metadata_properties(proto: &ModelProto) -> BTreeMap<String, String> {
     entries
         .map(|entry| (entry.key.clone(), entry.value.clone()))
         .collect()
-}
-
-thread_local! {
-    /// Whether this thread catches a panic and reports it as an error.
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Keeps the process's panic hook from printing those panics that this module catches and returns as errors:
-/// tract panics on some damaged graphs. For a binary to call once, at its start.
-pub fn silence_caught_panics() {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if !GUARDED.get() {
-            hook(panic);
-        }
-    }));
-}
-
-/// Runs `work`, turning a panic into its message.
-fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    let outer = GUARDED.replace(true);
-    let result = catch_unwind(AssertUnwindSafe(work));
-    GUARDED.set(outer);
-    result.map_err(|panic| {
-        let message = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied());
-        shorten(message.unwrap_or("internal error"))
-    })
-}
-
-/// The root cause of a tract error, in one line of bounded length.
-fn one_line(error: TractError) -> String {
-    shorten(&error.root_cause().to_string())
-}
-
-fn shorten(message: &str) -> String {
-    const MAX_CHARS: usize = 200;
-    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MAX_CHARS) {
-        Some((end, _)) => format!("{}...", &line[..end]),
-        None => line,
-    }
 }

@@ -69,9 +69,6 @@ pub(super) fn exits<'a>(found: &Regions<'a>) -> Exits<'a> {
 impl<'a> Regions<'a> {
     /// If the float tensor `tensor` can be computed from a map: from which, and how.
     fn exit(&self, tensor: &str) -> Option<(Place, Exit)> {
-        if let Some(place) = self.dequantized(tensor) {
-            return Some((place, Exit::values(place.quantization)));
-        }
         // Operations from the last one back, until what they begin with is there.
         let mut nodes: Vec<&NodeProto> = vec![];
         let mut tensor = tensor;

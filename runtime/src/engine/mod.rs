@@ -13,6 +13,7 @@ mod expressions;
 mod graph;
 mod operation;
 mod pooling;
+mod products;
 mod program;
 mod regions;
 mod rewrite;

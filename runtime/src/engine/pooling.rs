@@ -108,14 +108,11 @@ impl<'a> Regions<'a> {
 
     /// The map that `node` pools.
     fn pooled(&self, node: &NodeProto, from: Place) -> Result<Map, Problem> {
-        let map = self.map(from);
-        let shape = self.graph.shape(&node.input[0]);
-        if shape != Some(&[1, map.channels, map.height, map.width])
-            || !map.pixel.is_multiple_of(LANES)
-        {
-            return unknown("not a feature map of one photo");
+        let map = self.map_seen(node, from)?;
+        match map.pixel.is_multiple_of(LANES) {
+            true => Ok(map),
+            false => unknown("the pooling of an image"),
         }
-        Ok(map)
     }
 
     fn window(&self, node: &NodeProto, map: Map) -> Result<(Window, Map), Problem> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tract_onnx::pb::NodeProto;
 
 use super::constants::{Constants, Problem, check_scale, floats, unknown};
-use super::graph::{Graph, input, name};
+use super::graph::{Graph, input, integer, name};
 use super::program::{MapId, Quantization, Step, Task};
 use crate::kernels::{Map, quantize};
 
@@ -270,8 +270,7 @@ impl<'a> Regions<'a> {
     fn is_read_by_dense_convolutions(&self, tensor: &str) -> bool {
         let is_dense = |&index: &usize| {
             let node = &self.graph.nodes[index];
-            super::graph::integer(node, "group", 1) == 1
-                && ["Conv", "QLinearConv"].contains(&&node.op_type[..])
+            integer(node, "group", 1) == 1 && ["Conv", "QLinearConv"].contains(&&node.op_type[..])
         };
         self.graph.readers(tensor).iter().all(|index| {
             let node = &self.graph.nodes[*index];
@@ -296,6 +295,16 @@ impl<'a> Regions<'a> {
     /// The map at a place.
     pub fn map(&self, place: Place) -> Map {
         self.regions[place.region].maps[place.map]
+    }
+
+    /// The map at a place, which is that of the first input of `node`, unless that sees it in another shape.
+    pub fn map_seen(&self, node: &NodeProto, from: Place) -> Result<Map, Problem> {
+        let map = self.map(from);
+        let shape = self.graph.shape(&node.input[0]);
+        match shape == Some(&[1, map.channels, map.height, map.width]) {
+            true => Ok(map),
+            false => unknown("its input is a map in another shape"),
+        }
     }
 
     /// Accounts for a map and `packed` bytes of weights.
