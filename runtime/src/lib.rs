@@ -12,6 +12,7 @@ pub mod labels;
 pub mod model;
 pub mod network;
 pub mod photo;
+mod pool;
 pub mod preprocess;
 pub mod presence;
 pub mod source;

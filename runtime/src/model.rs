@@ -9,7 +9,8 @@ use image::RgbImage;
 
 use crate::labels;
 use crate::network::{self, ModelError, Network, OutputKind, RunError};
-use crate::preprocess::preprocess;
+use crate::pool::Pool;
+use crate::preprocess::Preprocessor;
 
 /// Per-channel mean of ImageNet's photos, red, green, blue, in bytes.
 const IMAGENET_MEAN: [f32; 3] = [123.675, 116.28, 103.53];
@@ -22,6 +23,7 @@ const FOREIGN_THRESHOLD: f32 = 0.5;
 pub struct Model {
     network: Network,
     metadata: Metadata,
+    preprocessors: Pool<Preprocessor>,
 }
 
 /// What a model says of one photo.
@@ -98,13 +100,18 @@ impl Model {
                 metadata: (wanted.height, wanted.width),
             });
         }
-        Ok(Model { network, metadata })
+        Ok(Model {
+            network,
+            metadata,
+            preprocessors: Pool::default(),
+        })
     }
 
     /// Normalises photos by `mean` and `scale` (see [`Preprocessing`]) from now on.
     pub fn with_normalization(mut self, mean: [f32; 3], scale: [f32; 3]) -> Self {
         self.metadata.preprocessing.mean = mean;
         self.metadata.preprocessing.scale = scale;
+        self.preprocessors = Pool::default();
         self
     }
 
@@ -128,9 +135,13 @@ impl Model {
     /// When the network fails to run.
     pub fn predict(&self, photo: &RgbImage) -> Result<Prediction, RunError> {
         let start = Instant::now();
-        let image = preprocess(photo, &self.metadata.preprocessing);
+        let preprocessor = self.preprocessors.take();
+        let mut preprocessor = preprocessor
+            .unwrap_or_else(|| Preprocessor::new(&self.network, &self.metadata.preprocessing));
+        let input = preprocessor.input(photo);
         let preprocessed = Instant::now();
-        let mut probabilities = self.network.run(&image)?;
+        let mut probabilities = self.network.run_on(input)?;
+        self.preprocessors.give(preprocessor);
         if self.network.output_kind() == OutputKind::Logits {
             for value in &mut probabilities {
                 *value = 1.0 / (1.0 + (-*value).exp());

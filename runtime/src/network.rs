@@ -2,123 +2,34 @@
 
 mod check;
 mod cost;
+mod error;
+mod guard;
+mod input;
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use graphtag_models::MetadataError;
-use prost::Message;
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
-use crate::engine::{self, Fusion, Program, StepTime};
-use crate::labels::LabelsError;
+use crate::engine::{self, Fused, Fusion, Program, StepTime};
+use crate::kernels::{InstructionSet, quantize_image};
+use crate::pool::Pool;
+
+use error::one_line;
+use guard::guarded;
 
 pub use cost::{NodeCost, costs};
+pub use error::{ModelError, RunError};
+pub use guard::silence_caught_panics;
+pub use input::{Entry, Input};
 
 /// The largest model file that is read, in bytes.
 pub const MAX_MODEL_BYTES: u64 = 128 << 20;
-
-/// A model that can't be loaded. The messages are one line, with the cause, and do not name the file, which
-/// only the caller knows.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-    /// The system refused to open or read it.
-    #[error("can't be read: {0}")]
-    Read(io::Error),
-    /// A folder, pipe, socket or device.
-    #[error("not a regular file")]
-    NotAFile,
-    /// A file larger than [`MAX_MODEL_BYTES`].
-    #[error("larger than {} MiB, the most that is read", MAX_MODEL_BYTES >> 20)]
-    FileSize,
-    /// Not ONNX, or cut off.
-    #[error("not an ONNX model, or a truncated or damaged one")]
-    NotOnnx,
-    /// An ONNX model that is not a classifier of one photo.
-    #[error("not a photo classifier that can be run: {0}")]
-    Signature(String),
-    /// A tensor that is too large, or whose declared shape is not that of its data.
-    #[error("{0}")]
-    Tensor(String),
-    /// A graph that tract refuses.
-    #[error("can't be run: {0}")]
-    Graph(String),
-    /// Metadata under `graphtag.*` that can't be used.
-    #[error("unusable metadata: {0}")]
-    Metadata(MetadataError),
-    /// A foreign model, which has no labels of its own.
-    #[error("no labels of its own; give them in a labels file, one a line")]
-    NoLabels,
-    /// A labels file that can't be used.
-    #[error("labels file {}: {error}", path.display())]
-    Labels {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        error: LabelsError,
-    },
-    /// The system refuses to start threads.
-    #[error("can't be run on that many threads: {0}")]
-    Threads(rayon::ThreadPoolBuildError),
-    /// Labels for another number of outputs.
-    #[error("{outputs} outputs, but {labels} labels are given")]
-    LabelCount {
-        /// Outputs of the network.
-        outputs: usize,
-        /// Labels given.
-        labels: usize,
-    },
-    /// Preprocessing to another size than the network's input.
-    #[error(
-        "takes photos of {}x{}, but its metadata says {}x{}",
-        .input.0, .input.1, .metadata.0, .metadata.1
-    )]
-    InputSize {
-        /// Height and width of the network's input.
-        input: (usize, usize),
-        /// Height and width in the metadata.
-        metadata: (usize, usize),
-    },
-}
-
-impl From<io::Error> for ModelError {
-    fn from(error: io::Error) -> Self {
-        ModelError::Read(error)
-    }
-}
-
-impl From<MetadataError> for ModelError {
-    fn from(error: MetadataError) -> Self {
-        ModelError::Metadata(error)
-    }
-}
-
-/// An inference that failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// Not as many values as the input has.
-    #[error("the input has {expected} values, not {found}")]
-    InputLength {
-        /// Values of the input.
-        expected: usize,
-        /// Values given.
-        found: usize,
-    },
-    /// The engine failed.
-    #[error("the model failed to run: {0}")]
-    Engine(String),
-    /// An output that is not a finite number.
-    #[error("the model gave a number that is not finite")]
-    NotFinite,
-}
 
 /// What the numbers of the output are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,17 +50,24 @@ pub enum Engine {
     Tract,
 }
 
-/// A tract plan for one photo: input f32 \[1, 3, height, width\], output f32 \[1, K\].
+/// What computes the outputs.
+enum Runner {
+    /// The int8 engine, from the image to the outputs.
+    Program(Arc<Program>),
+    /// tract, with the int8 engine for parts; and its states between runs.
+    Plan(Arc<TypedSimplePlan>, Pool<TypedSimpleState>),
+}
+
+/// A plan for one photo: input f32 \[1, 3, height, width\] or that quantised, output f32 \[1, K\].
 ///
-/// It may be shared between threads; each call of [`Network::run`] has buffers of its own.
+/// It may be shared between threads; each run has buffers of its own.
 pub struct Network {
-    plan: Arc<TypedSimplePlan>,
+    runner: Runner,
     input_shape: [usize; 4],
     outputs: usize,
     output_kind: OutputKind,
     properties: BTreeMap<String, String>,
-    fusion: Fusion,
-    programs: Vec<Arc<Program>>,
+    fused: Fused,
     executor: Executor,
 }
 
@@ -176,37 +94,43 @@ impl Network {
     /// # Errors
     /// As there.
     pub fn from_bytes_for(onnx: &[u8], engine: Engine) -> Result<Self, ModelError> {
-        let proto = ModelProto::decode(onnx).map_err(|_| ModelError::NotOnnx)?;
+        let proto = check::decode(onnx)?;
         let signature = check::signature(&proto)?;
         guarded(|| check::typed(&proto, signature.input_shape))
             .unwrap_or_else(|panic| Err(ModelError::Graph(panic)))
-            .and_then(|model| Self::from_typed(model, signature, &proto, engine))
+            .and_then(|model| Self::from_typed(model, signature, proto, engine))
     }
 
     fn from_typed(
         mut model: TypedModel,
         signature: check::Signature,
-        proto: &ModelProto,
+        proto: ModelProto,
         engine: Engine,
     ) -> Result<Self, ModelError> {
         let outputs = check::outputs(&model)?;
-        let (fusion, programs) = match engine {
-            Engine::Tract => Default::default(),
-            Engine::Graphtag => guarded(|| engine::fuse(&mut model))
+        let properties = metadata_properties(&proto);
+        let graph = proto.graph.unwrap_or_default();
+        let fused = match engine {
+            Engine::Tract => Fused::default(),
+            Engine::Graphtag => guarded(|| engine::fuse(&mut model, &graph))
                 .and_then(|fused| fused)
                 .map_err(ModelError::Graph)?,
         };
-        let plan = guarded(|| model.into_optimized()?.into_runnable())
-            .and_then(|plan| plan.map_err(one_line))
-            .map_err(ModelError::Graph)?;
+        drop(graph);
+        let runner = if fused.is_whole {
+            Runner::Program(fused.programs[0].clone())
+        } else {
+            let plan = guarded(|| model.into_optimized()?.into_runnable());
+            let plan = plan.and_then(|plan| plan.map_err(one_line));
+            Runner::Plan(plan.map_err(ModelError::Graph)?, Pool::default())
+        };
         Ok(Network {
-            plan,
+            runner,
             input_shape: signature.input_shape,
             outputs,
             output_kind: signature.output_kind,
-            properties: metadata_properties(proto),
-            fusion,
-            programs,
+            properties,
+            fused,
             executor: Executor::SingleThread,
         })
     }
@@ -248,32 +172,42 @@ impl Network {
 
     /// What runs in the int8 engine, and what does not.
     pub fn fusion(&self) -> &Fusion {
-        &self.fusion
+        &self.fused.fusion
     }
 
     /// Bytes of the int8 engine's feature maps, which are allocated once and shared by maps that are not needed at the
     /// same time.
     pub fn working_set(&self) -> usize {
-        self.programs
-            .iter()
-            .map(|program| program.working_set())
-            .sum()
+        let programs = self.fused.programs.iter();
+        programs.map(|program| program.working_set()).sum()
     }
 
     /// Runs `runs` times and tells how long each step of the int8 engine took.
     ///
     /// # Errors
     /// As [`Network::run`].
-    pub fn profile(&self, image: &[f32], runs: usize) -> Result<Vec<StepTime>, RunError> {
-        self.programs
-            .iter()
-            .for_each(|program| program.start_profile());
-        let outcome = (0..runs).try_for_each(|_| self.run(image).map(drop));
-        let programs = self.programs.iter();
+    pub fn profile(&self, input: &Input, runs: usize) -> Result<Vec<StepTime>, RunError> {
+        let programs = &self.fused.programs;
+        programs.iter().for_each(|program| program.start_profile());
+        let outcome = (0..runs).try_for_each(|_| self.run_on(input).map(drop));
         let profile = programs
+            .iter()
             .flat_map(|program| program.finish_profile())
             .collect();
         outcome.map(|()| profile)
+    }
+
+    /// How the network takes its input, unless as floats.
+    pub fn entry(&self) -> Option<Entry> {
+        self.fused.entry
+    }
+
+    /// An input of zeros in the form that the network takes.
+    pub fn new_input(&self) -> Input {
+        match self.entry() {
+            Some(entry) => Input::Int8(vec![0; entry.map.bytes()]),
+            None => Input::Float(vec![0.0; self.input_shape.iter().product()]),
+        }
     }
 
     /// The K raw outputs for one photo's values, \[3, height, width\].
@@ -281,30 +215,107 @@ impl Network {
     /// # Errors
     /// When `image` has another length, tract fails, or an output is not finite.
     pub fn run(&self, image: &[f32]) -> Result<Vec<f32>, RunError> {
-        let expected = self.input_shape.iter().product();
-        if image.len() != expected {
-            return Err(RunError::InputLength {
-                expected,
-                found: image.len(),
-            });
+        check_length(image, self.input_shape.iter().product())?;
+        let mut input = self.new_input();
+        match (&mut input, self.entry()) {
+            (Input::Int8(values), Some(entry)) => {
+                let quantization = (entry.scale, entry.zero_point);
+                let set = InstructionSet::detect();
+                quantize_image(set, image, entry.map, quantization, values);
+            }
+            (Input::Float(values), _) => values.copy_from_slice(image),
+            (Input::Int8(_), None) => unreachable!("an int8 input has an entry"),
         }
-        let run = || -> TractResult<Vec<f32>> {
-            let input = Tensor::from_shape(&self.input_shape, image)?;
-            let outputs = self.plan.run(tvec!(input.into()))?;
-            Ok(outputs[0]
-                .to_plain_array_view::<f32>()?
-                .iter()
-                .copied()
-                .collect())
+        self.run_on(&input)
+    }
+
+    /// The K raw outputs for an input of [`Network::new_input`]'s form and length.
+    ///
+    /// # Errors
+    /// As [`Network::run`].
+    pub fn run_on(&self, input: &Input) -> Result<Vec<f32>, RunError> {
+        let mut outputs = vec![0.0; self.outputs];
+        self.run_into(input, &mut outputs)?;
+        Ok(outputs)
+    }
+
+    /// As [`Network::run_on`], into the K values of `outputs`. Where the whole network runs in the int8 engine, this
+    /// takes no memory after the first run.
+    ///
+    /// # Errors
+    /// Also when `outputs` has another length.
+    pub fn run_into(&self, input: &Input, outputs: &mut [f32]) -> Result<(), RunError> {
+        check_length(outputs, self.outputs)?;
+        match (input, self.entry()) {
+            (Input::Int8(values), Some(entry)) => check_length(values, entry.map.bytes())?,
+            (Input::Float(values), None) => {
+                check_length(values, self.input_shape.iter().product())?;
+            }
+            _ => return Err(RunError::InputForm),
+        }
+        let run = || match (&self.runner, input) {
+            (Runner::Program(program), Input::Int8(image)) => {
+                let outputs = &mut [&mut *outputs][..];
+                match &self.executor {
+                    Executor::MultiThread(pool) => {
+                        let threads = pool.current_num_threads();
+                        pool.install(|| program.run(image, outputs, threads));
+                    }
+                    _ => program.run(image, outputs, 1),
+                }
+                Ok(())
+            }
+            (Runner::Plan(plan, states), _) => {
+                let run = || self.run_plan(plan, states, input, outputs);
+                multithread_tract_scope(self.executor.clone(), run)
+            }
+            (Runner::Program(_), Input::Float(_)) => unreachable!("a whole program has an entry"),
         };
-        let outputs = guarded(|| multithread_tract_scope(self.executor.clone(), run))
-            .and_then(|outputs| outputs.map_err(one_line))
+        guarded(run)
+            .and_then(|outcome: TractResult<()>| outcome.map_err(one_line))
             .map_err(RunError::Engine)?;
-        if outputs.iter().all(|output| output.is_finite()) {
-            Ok(outputs)
-        } else {
-            Err(RunError::NotFinite)
+        match outputs.iter().all(|output| output.is_finite()) {
+            true => Ok(()),
+            false => Err(RunError::NotFinite),
         }
+    }
+
+    fn run_plan(
+        &self,
+        plan: &Arc<TypedSimplePlan>,
+        states: &Pool<TypedSimpleState>,
+        input: &Input,
+        outputs: &mut [f32],
+    ) -> TractResult<()> {
+        let mut state = match states.take() {
+            Some(state) => state,
+            None => plan.spawn()?,
+        };
+        let shape = self.entry().map_or(self.input_shape, |Entry { map, .. }| {
+            [1, map.height, map.width, map.pixel]
+        });
+        let input = match input {
+            Input::Float(values) => Tensor::from_shape(&shape, values)?,
+            Input::Int8(values) => Tensor::from_shape(&shape, values)?,
+        };
+        let made = state.run(tvec!(input.into()))?;
+        for (output, made) in outputs
+            .iter_mut()
+            .zip(made[0].to_plain_array_view::<f32>()?)
+        {
+            *output = *made;
+        }
+        states.give(state);
+        Ok(())
+    }
+}
+
+fn check_length<T>(values: &[T], expected: usize) -> Result<(), RunError> {
+    let found = values.len();
+    if found == expected {
+        Ok(())
+    } else {
+        Err(RunError::Length { expected, found })
     }
 }
 
@@ -328,8 +339,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
 /// # Errors
 /// When the bytes are not an ONNX file.
 pub fn properties(onnx: &[u8]) -> Result<BTreeMap<String, String>, ModelError> {
-    let proto = ModelProto::decode(onnx).map_err(|_| ModelError::NotOnnx)?;
-    Ok(metadata_properties(&proto))
+    Ok(metadata_properties(&check::decode(onnx)?))
 }
 
 fn metadata_properties(proto: &ModelProto) -> BTreeMap<String, String> {
@@ -337,48 +347,4 @@ fn metadata_properties(proto: &ModelProto) -> BTreeMap<String, String> {
     entries
         .map(|entry| (entry.key.clone(), entry.value.clone()))
         .collect()
-}
-
-thread_local! {
-    /// Whether this thread catches a panic and reports it as an error.
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Keeps the process's panic hook from printing those panics that this module catches and returns as errors:
-/// tract panics on some damaged graphs. For a binary to call once, at its start.
-pub fn silence_caught_panics() {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if !GUARDED.get() {
-            hook(panic);
-        }
-    }));
-}
-
-/// Runs `work`, turning a panic into its message.
-fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    let outer = GUARDED.replace(true);
-    let result = catch_unwind(AssertUnwindSafe(work));
-    GUARDED.set(outer);
-    result.map_err(|panic| {
-        let message = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied());
-        shorten(message.unwrap_or("internal error"))
-    })
-}
-
-/// The root cause of a tract error, in one line of bounded length.
-fn one_line(error: TractError) -> String {
-    shorten(&error.root_cause().to_string())
-}
-
-fn shorten(message: &str) -> String {
-    const MAX_CHARS: usize = 200;
-    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MAX_CHARS) {
-        Some((end, _)) => format!("{}...", &line[..end]),
-        None => line,
-    }
 }

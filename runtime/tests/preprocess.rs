@@ -1,8 +1,12 @@
 //! The numbers that a network sees.
 
-use graphtag_models::{ColorOrder, Filter, Preprocessing, Resize};
-use graphtag_runtime::preprocess::{preprocess, resize, tensor};
+use graphtag_models::{ColorOrder, Filter, Preprocessing, Resize, zoo};
+use graphtag_runtime::kernels::{InstructionSet, quantize_image};
+use graphtag_runtime::network::{Input, Network};
+use graphtag_runtime::preprocess::{Preprocessor, preprocess, resize, tensor};
 use image::{Rgb, RgbImage};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 const PLAIN: Preprocessing = Preprocessing {
     height: 2,
@@ -75,4 +79,72 @@ fn stretching_sees_the_borders_and_cropping_does_not() {
     // The filter reaches over the edge of what is cropped.
     let green = cropped.pixels().all(|pixel| pixel.0[1] > 200);
     assert!(green, "{:?}", cropped.into_raw());
+}
+
+fn noise(width: u32, height: u32, random: &mut ChaCha8Rng) -> RgbImage {
+    let mut image = RgbImage::new(width, height);
+    random.fill(&mut *image);
+    image
+}
+
+#[test]
+fn int8_input_is_the_float_tensor_quantised() {
+    let network = Network::from_bytes(zoo::default_model()).unwrap();
+    let entry = network.entry().expect("the default model takes int8");
+    let [_, _, height, width] = network.input_shape();
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    let plain = Preprocessing {
+        height,
+        width,
+        mean: [123.675, 116.28, 103.53],
+        scale: [0.017, 0.0175, 0.0174],
+        ..PLAIN
+    };
+    let unusual = Preprocessing {
+        resize: Resize::CenterCrop,
+        filter: Filter::Lanczos3,
+        color: ColorOrder::Bgr,
+        // Some values are out of the range of the quantisation.
+        scale: [0.02, -0.03, 1.0],
+        ..plain.clone()
+    };
+    for preprocessing in [plain, unusual] {
+        let mut preprocessor = Preprocessor::new(&network, &preprocessing);
+        for (columns, rows) in [(640, 480), (97, 301), (width as u32, height as u32), (1, 1)] {
+            let photo = noise(columns, rows, &mut random);
+            let values = preprocess(&photo, &preprocessing);
+            let mut expected = vec![0; entry.map.bytes()];
+            let quantization = (entry.scale, entry.zero_point);
+            let set = InstructionSet::Scalar;
+            quantize_image(set, &values, entry.map, quantization, &mut expected);
+            let input = preprocessor.input(&photo);
+            assert!(*input == Input::Int8(expected), "{columns} x {rows}");
+            assert_eq!(
+                network.run_on(input).unwrap(),
+                network.run(&values).unwrap()
+            );
+        }
+    }
+}
+
+#[test]
+fn float_input_is_the_float_tensor() {
+    let network = Network::from_bytes(zoo::default_model()).unwrap();
+    let tract = graphtag_runtime::network::Engine::Tract;
+    let float = Network::from_bytes_for(zoo::default_model(), tract).unwrap();
+    let [_, _, height, width] = float.input_shape();
+    let preprocessing = Preprocessing {
+        height,
+        width,
+        ..PLAIN
+    };
+    let mut preprocessor = Preprocessor::new(&float, &preprocessing);
+    let mut random = ChaCha8Rng::seed_from_u64(4);
+    for (columns, rows) in [(64, 48), (300, 200)] {
+        let photo = noise(columns, rows, &mut random);
+        let expected = Input::Float(preprocess(&photo, &preprocessing));
+        assert!(*preprocessor.input(&photo) == expected);
+        let refused = network.run_on(&expected).unwrap_err().to_string();
+        assert!(refused.contains("not in the form"), "{refused}");
+    }
 }

@@ -29,3 +29,10 @@ fn each_photo_gets_the_label_that_a_person_would_give() {
         }
     }
 }
+
+#[test]
+fn a_photo_is_tagged_within_forty_megabytes() {
+    let run = run(["tag", "tests/photos/cat.jpg"]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(run.peak_memory <= 40_000_000, "{} bytes", run.peak_memory);
+}

@@ -162,7 +162,7 @@ class Worker:
     """A peer in a process of its own."""
 
     def __init__(self, engine, model, threads):
-        command = [sys.executable, __file__, "--worker", engine, "--threads", str(threads), model]
+        command = [sys.executable, __file__, model, "--worker", engine, "--threads", str(threads)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, text=True)
         answer = self.answer()

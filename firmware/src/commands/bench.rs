@@ -13,7 +13,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use argh::FromArgs;
 use graphtag_runtime::network::{self, Engine};
-use graphtag_runtime::{Network, model, preprocess};
+use graphtag_runtime::preprocess::Preprocessor;
+use graphtag_runtime::{Network, model};
 use image::RgbImage;
 
 use super::Outcome;
@@ -95,9 +96,10 @@ fn measure(options: &Bench, name: &str, file: &[u8]) -> Result<Report> {
     let preprocessing = model::preprocessing(&network)?;
     let frame = frame();
     let (mut preprocess, mut inference) = (Samples::default(), Samples::default());
+    let mut preprocessor = Preprocessor::new(&network, &preprocessing);
     for run in 0..WARM_UP + options.runs {
-        let (image, took) = timing::time(|| preprocess::preprocess(&frame, &preprocessing));
-        let (outputs, inferred) = timing::time(|| network.run(&image));
+        let (input, took) = timing::time(|| preprocessor.input(&frame));
+        let (outputs, inferred) = timing::time(|| network.run_on(input));
         outputs?;
         if run >= WARM_UP {
             preprocess.push(took);
@@ -105,8 +107,7 @@ fn measure(options: &Bench, name: &str, file: &[u8]) -> Result<Report> {
         }
     }
     let profile = if options.profile {
-        let image = preprocess::preprocess(&frame, &preprocessing);
-        network.profile(&image, options.runs)?
+        network.profile(preprocessor.input(&frame), options.runs)?
     } else {
         vec![]
     };

@@ -1,16 +1,28 @@
-//! The int8 engine: finds the quantised parts of a tract graph and replaces each by one operation of our own.
+//! The int8 engine: finds the quantised parts of an ONNX graph and replaces each by one operation of our own.
 //!
 //! A quantised part begins where an image or float map is quantised and reaches as far as there are operations
-//! that the engine knows; in it feature maps stay int8, see [`crate::kernels`]. Whatever else the graph holds
-//! runs on tract.
+//! that the engine knows; in it feature maps stay int8, see [`crate::kernels`]. An operation is quantised by itself
+//! (`QLinearConv`) or stands between `DequantizeLinear` and `QuantizeLinear`. Whatever else the graph holds runs on
+//! tract; where that is nothing, tract is not asked at all.
 
 mod constants;
+mod contrib;
+mod elementwise;
+mod exits;
+mod expressions;
+mod graph;
 mod operation;
+mod pooling;
+mod products;
 mod program;
 mod regions;
 mod rewrite;
+mod vectors;
+mod weighted;
+mod windows;
 
+pub(crate) use contrib::expand;
 pub(crate) use program::Program;
 pub use program::StepTime;
-pub(crate) use rewrite::fuse;
+pub(crate) use rewrite::{Fused, fuse};
 pub use rewrite::{Fusion, Unfused};

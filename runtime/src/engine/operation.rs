@@ -6,12 +6,73 @@ use tract_linalg::multithread::{Executor, current_tract_executor};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::internal::*;
 
-use super::program::{Exit, Program};
+use super::program::{Program, Quantization};
+use crate::kernels::{InstructionSet, Map, quantize_image};
 
-/// Takes f32 \[1, channels, height, width\]; gives one f32 tensor of four axes per exit.
+/// Quantises f32 \[1, channels, height, width\] into the input map of a program.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct QuantizeMap {
+    pub map: Map,
+    pub quantization: Quantization,
+}
+
+impl Eq for QuantizeMap {}
+
+impl Op for QuantizeMap {
+    fn name(&self) -> StaticName {
+        "QuantizeMap".into()
+    }
+
+    op_as_typed_op!();
+}
+
+impl EvalOp for QuantizeMap {
+    op_out_of_plan!();
+
+    fn eval(&self, _context: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let image = inputs[0].try_as_plain_ram()?.as_slice::<f32>()?;
+        let mut tensor = Tensor::zero::<i8>(&map_shape(self.map))?;
+        let mut view = tensor.try_as_plain_ram_mut()?;
+        let Quantization { scale, zero_point } = self.quantization;
+        let output = view.as_slice_mut::<i8>()?;
+        let set = InstructionSet::detect();
+        quantize_image(set, image, self.map, (scale, zero_point), output);
+        Ok(tvec!(tensor.into_tvalue()))
+    }
+}
+
+impl TypedOp for QuantizeMap {
+    fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        let Map {
+            channels,
+            height,
+            width,
+            ..
+        } = self.map;
+        expect(inputs[0], &[1, channels, height, width])?;
+        Ok(tvec!(i8::fact(map_shape(self.map))))
+    }
+
+    as_op!();
+}
+
+/// The tensor that holds a map.
+pub(super) fn map_shape(map: Map) -> [usize; 4] {
+    [1, map.height, map.width, map.pixel]
+}
+
+fn expect(fact: &TypedFact, shape: &[usize]) -> TractResult<()> {
+    let found = fact.shape.as_concrete();
+    ensure!(found == Some(shape), "{found:?} instead of {shape:?}");
+    Ok(())
+}
+
+/// Takes the input map of its program; gives one f32 tensor per exit.
 #[derive(Clone, Debug)]
 pub(super) struct Int8Operation {
     pub program: Arc<Program>,
+    /// Of the tensors that it gives.
+    pub shapes: Vec<TVec<usize>>,
 }
 
 impl PartialEq for Int8Operation {
@@ -21,15 +82,6 @@ impl PartialEq for Int8Operation {
 }
 
 impl Eq for Int8Operation {}
-
-impl Int8Operation {
-    fn shapes(&self) -> impl Iterator<Item = [usize; 4]> {
-        self.program.exits().map(|(map, exit)| match exit {
-            Exit::Values(_) => [1, map.channels, map.height, map.width],
-            Exit::Sums(_) => [1, map.channels, 1, 1],
-        })
-    }
-}
 
 impl Op for Int8Operation {
     fn name(&self) -> StaticName {
@@ -43,10 +95,11 @@ impl EvalOp for Int8Operation {
     op_out_of_plan!();
 
     fn eval(&self, _context: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let image = inputs[0].try_as_plain_ram()?.as_slice::<f32>()?;
+        let image = inputs[0].try_as_plain_ram()?.as_slice::<i8>()?;
         let mut tensors = self
-            .shapes()
-            .map(|shape| Tensor::zero::<f32>(&shape))
+            .shapes
+            .iter()
+            .map(|shape| Tensor::zero::<f32>(shape))
             .collect::<TractResult<Vec<_>>>()?;
         let mut views = tensors
             .iter_mut()
@@ -71,14 +124,12 @@ impl EvalOp for Int8Operation {
 
 impl TypedOp for Int8Operation {
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        let map = self.program.input();
-        let expected = [1, map.channels, map.height, map.width];
-        let found = inputs[0].shape.as_concrete();
-        ensure!(
-            found == Some(&expected[..]),
-            "{found:?} instead of {expected:?}"
-        );
-        Ok(self.shapes().map(f32::fact).collect())
+        expect(inputs[0], &map_shape(self.program.input()))?;
+        let facts = self
+            .shapes
+            .iter()
+            .map(|shape| f32::fact(shape.iter().copied()));
+        Ok(facts.collect())
     }
 
     as_op!();

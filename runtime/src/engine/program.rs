@@ -1,15 +1,17 @@
 //! What a quantised part of a network computes, step by step, in buffers that are planned once.
 
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
+use super::vectors::{Exit, Vectors};
 use crate::kernels::{
-    Convolution, Depthwise, InstructionSet, Map, Residual, add_maps, channel_sums, dequantize,
-    quantize_image,
+    AveragePool, Convolution, Depthwise, InstructionSet, Map, MaxPool, Product, Residual, Table,
+    TableMean, add_maps,
 };
+use crate::pool::{Pool, locked};
 
 /// The number of a feature map: 0 is the input, n + 1 is written by step n.
 pub(crate) type MapId = usize;
@@ -23,6 +25,16 @@ pub(crate) enum Task {
     Depthwise(Box<Depthwise>),
     /// The sum of the input, of the given zero point, and another map.
     Add(Residual, i8),
+    /// The product of the input and another map.
+    Multiply(Product),
+    /// A function of every value.
+    Lookup(Box<Table>),
+    /// The largest value of every window.
+    MaxPool(MaxPool),
+    /// The mean of every window.
+    AveragePool(AveragePool),
+    /// The mean over all pixels of a function of every value.
+    TableMean(TableMean),
 }
 
 impl Task {
@@ -31,7 +43,7 @@ impl Task {
         match self {
             Task::Convolution(task) => task.packed_bytes(),
             Task::Depthwise(task) => task.packed_bytes(),
-            Task::Add(..) => 0,
+            _ => 0,
         }
     }
 
@@ -39,7 +51,7 @@ impl Task {
         match self {
             Task::Convolution(task) => (task.window.taps() * task.input.channels) as u64,
             Task::Depthwise(task) => task.window.taps() as u64,
-            Task::Add(..) => 0,
+            _ => 0,
         }
     }
 }
@@ -74,50 +86,40 @@ pub(crate) struct Quantization {
     pub zero_point: i8,
 }
 
-/// In which form a map leaves the program, always channels first.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Exit {
-    /// Every value as f32.
-    Values(Quantization),
-    /// Per channel, the sum of all pixels as f32.
-    Sums(Quantization),
+/// What one run computes in.
+#[derive(Debug, Default)]
+struct Workspace {
+    buffers: Vec<Vec<i8>>,
+    vectors: Vectors,
 }
 
-/// A quantised part of a network: one f32 map in, f32 maps or sums out.
+/// A quantised part of a network: one int8 map in, floats out.
 #[derive(Debug)]
 pub(crate) struct Program {
     instruction_set: InstructionSet,
-    entry: Quantization,
     maps: Vec<Map>,
     steps: Vec<Step>,
     exits: Vec<(MapId, Exit)>,
-    /// The buffer of each map, and the size of each buffer.
+    /// The buffer of what each step writes, and the size of each buffer.
     buffers: Vec<usize>,
     sizes: Vec<usize>,
-    /// Sets of buffers that no run uses at the moment.
-    idle: Mutex<Vec<Vec<Vec<i8>>>>,
+    idle: Pool<Workspace>,
     /// While a profile is taken, the times of every step so far.
     profile: Mutex<Option<Vec<Vec<Duration>>>>,
 }
 
 impl Program {
     /// A program over `maps`, the first of which is the input.
-    pub fn new(
-        entry: Quantization,
-        maps: Vec<Map>,
-        steps: Vec<Step>,
-        exits: Vec<(MapId, Exit)>,
-    ) -> Self {
+    pub fn new(maps: Vec<Map>, steps: Vec<Step>, exits: Vec<(MapId, Exit)>) -> Self {
         let (buffers, sizes) = plan(&maps, &steps, &exits);
         Program {
             instruction_set: InstructionSet::detect(),
-            entry,
             maps,
             steps,
             exits,
             buffers,
             sizes,
-            idle: Mutex::default(),
+            idle: Pool::default(),
             profile: Mutex::default(),
         }
     }
@@ -127,34 +129,23 @@ impl Program {
         self.maps[0]
     }
 
-    /// Map and form of each output.
-    pub fn exits(&self) -> impl Iterator<Item = (Map, Exit)> {
-        self.exits.iter().map(|&(id, exit)| (self.maps[id], exit))
-    }
-
-    /// Bytes of all buffers of a run.
+    /// Bytes of all maps of a run, the input among them.
     pub fn working_set(&self) -> usize {
-        self.sizes.iter().sum()
+        self.maps[0].bytes() + self.sizes.iter().sum::<usize>()
     }
 
-    /// Runs on `threads` threads; `outputs` are as long as the exits' forms call for.
-    pub fn run(&self, image: &[f32], outputs: &mut [&mut [f32]], threads: usize) {
-        let kept = locked(&self.idle).pop();
-        let mut buffers =
-            kept.unwrap_or_else(|| self.sizes.iter().map(|&size| vec![0; size]).collect());
-        let Quantization { scale, zero_point } = self.entry;
-        let first = &mut buffers[self.buffers[0]];
-        quantize_image(
-            self.instruction_set,
-            image,
-            self.maps[0],
-            (scale, zero_point),
-            first,
-        );
+    /// Runs on `threads` threads; `image` is the input map, `outputs` are as long as the exits call for.
+    pub fn run(&self, image: &[i8], outputs: &mut [&mut [f32]], threads: usize) {
+        let kept = self.idle.take();
+        let mut workspace = kept.unwrap_or_else(|| Workspace {
+            buffers: self.sizes.iter().map(|&size| vec![0; size]).collect(),
+            vectors: Vectors::default(),
+        });
+        let Workspace { buffers, vectors } = &mut workspace;
         for (index, step) in self.steps.iter().enumerate() {
-            let place = self.buffers[index + 1];
+            let place = self.buffers[index];
             let mut output = std::mem::take(&mut buffers[place]);
-            let map = |id: MapId| &buffers[self.buffers[id]][..];
+            let map = |id| self.map(image, buffers, id);
             let [input, other] = [map(step.input), step.other.map_or(&[][..], map)];
             let shape = self.maps[index + 1];
             let start = Instant::now();
@@ -170,21 +161,20 @@ impl Program {
             }
             buffers[place] = output;
         }
-        for (&(id, exit), output) in self.exits.iter().zip(outputs) {
-            let (values, map) = (&buffers[self.buffers[id]], self.maps[id]);
-            match exit {
-                Exit::Values(Quantization { scale, zero_point }) => {
-                    dequantize(values, map, scale, zero_point, output);
-                }
-                Exit::Sums(Quantization { scale, zero_point }) => {
-                    let offset = i32::from(zero_point) * map.pixels() as i32;
-                    channel_sums(values, map, |channel, sum| {
-                        output[channel] = (sum - offset) as f32 * scale;
-                    });
-                }
-            }
+        for ((id, exit), output) in self.exits.iter().zip(outputs) {
+            exit.run(self.map(image, buffers, *id), self.maps[*id], vectors);
+            output.copy_from_slice(&vectors.values);
         }
-        locked(&self.idle).push(buffers);
+        self.idle.give(workspace);
+    }
+
+    /// What is in a map. Its buffer may be larger.
+    fn map<'a>(&self, image: &'a [i8], buffers: &'a [Vec<i8>], id: MapId) -> &'a [i8] {
+        let values = match id.checked_sub(1) {
+            None => image,
+            Some(step) => &buffers[self.buffers[step]],
+        };
+        &values[..self.maps[id].bytes()]
     }
 
     /// From now on, every run is part of a profile.
@@ -229,13 +219,17 @@ impl Program {
             Task::Add(addition, zero_point) => {
                 add_maps(addition, *zero_point, input, other, output);
             }
+            Task::Multiply(product) => product.run(input, other, shape.pixel, output),
+            Task::Lookup(table) => table.run(input, output),
+            Task::TableMean(task) => task.run(input, output),
+            Task::MaxPool(task) => in_parts(output, shape.height, threads, |range, output| {
+                task.run(input, output, range);
+            }),
+            Task::AveragePool(task) => in_parts(output, shape.height, threads, |range, output| {
+                task.run(input, output, range);
+            }),
         }
     }
-}
-
-/// What is behind a lock; no holder leaves it half done.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|error| error.into_inner())
 }
 
 /// Calls `run` for `threads` ranges of the `count` equal parts of `output`, each with those parts.
@@ -256,7 +250,8 @@ fn in_parts(
     });
 }
 
-/// A buffer for every map, so that no two that are needed at the same time share one, and the buffers' sizes.
+/// A buffer for every map but the input, so that no two that are needed at the same time share one, and the buffers'
+/// sizes.
 fn plan(maps: &[Map], steps: &[Step], exits: &[(MapId, Exit)]) -> (Vec<usize>, Vec<usize>) {
     // The last map for which each is read; one that nobody reads is in the way while it is written.
     let mut last_read: Vec<MapId> = (0..maps.len()).collect();
@@ -265,11 +260,11 @@ fn plan(maps: &[Map], steps: &[Step], exits: &[(MapId, Exit)]) -> (Vec<usize>, V
             last_read[id] = index + 1;
         }
     }
-    for &(id, _) in exits {
-        last_read[id] = usize::MAX;
+    for (id, _) in exits {
+        last_read[*id] = usize::MAX;
     }
     let (mut buffers, mut sizes, mut owners) = (vec![], vec![], vec![]);
-    for (id, map) in maps.iter().enumerate() {
+    for (id, map) in maps.iter().enumerate().skip(1) {
         let free = (0..owners.len()).filter(|&buffer: &usize| last_read[owners[buffer]] < id);
         // The smallest that is large enough, or else the largest, which grows.
         let best = free.min_by_key(|&buffer| {

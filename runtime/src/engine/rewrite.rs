@@ -1,22 +1,27 @@
 //! Replaces the quantised parts of a graph.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use tract_onnx::pb::{GraphProto, NodeProto};
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 use tract_onnx::tract_core::ops::quant::{quantize_linear_i8, quantize_linear_u8};
 
-use super::operation::Int8Operation;
-use super::program::{Exit, MapId, Program, Quantization};
-use super::regions::{Regions, dequantized};
+use super::exits::{Exits, exits};
+use super::graph::{Graph, input, name};
+use super::operation::{Int8Operation, QuantizeMap, map_shape};
+use super::program::{MapId, Program, Quantization, Step};
+use super::regions::Regions;
+use super::vectors::Exit;
+use crate::kernels::Map;
+use crate::network::Entry;
 
 /// What the engine took of a graph and what it left to tract.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fusion {
     /// Names of the nodes that run in the engine.
     pub fused: Vec<String>,
-    /// Quantised convolutions that don't.
+    /// Nodes on quantised tensors that don't.
     pub unfused: Vec<Unfused>,
 }
 
@@ -37,129 +42,191 @@ pub struct Unfused {
     pub reason: String,
 }
 
-/// Replaces every quantised part of an analysed graph that is not decluttered yet. Also returns what runs the
-/// parts.
+/// What the engine made of a graph.
+#[derive(Default)]
+pub(crate) struct Fused {
+    pub fusion: Fusion,
+    /// What runs the parts that it took.
+    pub programs: Vec<Arc<Program>>,
+    /// How the image is quantised, where the graph now takes that instead of floats.
+    pub entry: Option<Entry>,
+    /// Whether the only program, fed with the image, makes the output, so that nothing is left to tract.
+    pub is_whole: bool,
+}
+
+/// Replaces every quantised part of `model`, the analysed graph of `proto`. Where nothing but one such part reads the
+/// image, the graph then takes the quantised image.
 ///
 /// # Errors
 /// When a quantised node is malformed, or tract refuses the new graph.
-pub(crate) fn fuse(model: &mut TypedModel) -> Result<(Fusion, Vec<Arc<Program>>), String> {
-    let found = Regions::find(model)?;
-    let unfused = found.left.iter().map(|(id, reason)| Unfused {
-        name: model.node(*id).name.clone(),
-        reason: reason.clone(),
-    });
-    let mut fusion = Fusion {
-        fused: vec![],
-        unfused: unfused.collect(),
+pub(crate) fn fuse(model: &mut TypedModel, proto: &GraphProto) -> Result<Fused, String> {
+    let (fusion, parts, nothing_remains) = {
+        let graph = Graph::new(proto, model);
+        let found = Regions::find(&graph)?;
+        let exits = exits(&found);
+        let nothing_remains = exits.remaining.is_empty();
+        (fusion(&found, &exits), parts(found, exits), nothing_remains)
     };
-    let mut replaced: HashMap<OutletId, OutletId> = HashMap::new();
-    let exits = exits(model, &found);
-    let mut programs = vec![];
-    for (region, exits) in found.regions.into_iter().zip(exits) {
-        if exits.is_empty() {
-            continue;
-        }
-        let names = region.nodes.iter().map(|&id| model.node(id).name.clone());
-        fusion.fused.extend(names);
-        let source = replaced.get(&region.source).copied();
-        let source = source.unwrap_or(region.source);
-        let name = format!("{}.int8", model.node(region.nodes[0]).name);
-        let forms = exits.iter().map(|needed| (needed.map, needed.exit));
-        let program = Program::new(region.entry, region.maps, region.steps, forms.collect());
-        let program = Arc::new(program);
-        programs.push(program.clone());
-        let outlets = replace(model, &name, program, source, &exits)
-            .map_err(|error| error.root_cause().to_string())?;
-        replaced.extend(exits.iter().map(|needed| needed.outlet).zip(outlets));
+    let mut made = Fused {
+        fusion,
+        ..Fused::default()
+    };
+    let mut replaced = HashMap::new();
+    for part in parts {
+        let wired = part.wire(model, &mut replaced, &mut made);
+        wired.map_err(|error| error.root_cause().to_string())?;
     }
-    Ok((fusion, programs))
+    made.is_whole = nothing_remains && made.programs.len() == 1 && made.entry.is_some();
+    Ok(made)
 }
 
-/// A tensor of the graph that a region computes and something else reads.
-struct Needed {
+/// The names of what was taken, and of what was not and why.
+fn fusion(found: &Regions, exits: &Exits) -> Fusion {
+    let graph = found.graph;
+    let reads = |node: &NodeProto, condition: &dyn Fn(&str) -> bool| {
+        (0..node.input.len()).any(|index| input(node, index).is_some_and(condition))
+    };
+    let mut fusion = Fusion::default();
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let is_constant = !reads(node, &|tensor| graph.constant(tensor).is_none());
+        if is_constant {
+            continue;
+        }
+        let owned = || name(node).to_string();
+        if !exits.remaining.contains(&index) {
+            fusion.fused.push(owned());
+            continue;
+        }
+        if ["QuantizeLinear", "DequantizeLinear"].contains(&&node.op_type[..]) {
+            continue;
+        }
+        let reads_quantized = || {
+            reads(node, &|tensor| {
+                let dequantizer = found.dequantizer(tensor).map(|(_, node)| node);
+                dequantizer.is_some_and(|node| graph.constant(&node.input[0]).is_none())
+            })
+        };
+        let reason = match found.reasons.get(&index) {
+            Some(reason) => reason.clone(),
+            None if reads_quantized() => "its input is not a map of the int8 engine".into(),
+            None => continue,
+        };
+        fusion.unfused.push(Unfused {
+            name: owned(),
+            reason,
+        });
+    }
+    fusion
+}
+
+/// A region and where it belongs in tract's graph.
+struct Part {
+    name: String,
+    source: OutletId,
+    /// Whether nothing else reads the source.
+    reads_alone: bool,
+    quantization: Quantization,
+    maps: Vec<Map>,
+    steps: Vec<Step>,
+    outputs: Vec<Output>,
+}
+
+/// A tensor that a part makes.
+struct Output {
     outlet: OutletId,
+    shape: TVec<usize>,
     map: MapId,
     exit: Exit,
-    /// Whether the tensor is quantised, so that the exit's values have to be.
-    requantized: bool,
+    quantized: Option<Quantization>,
 }
 
-/// What the graph needs of every region, found from its output back. Regions without a convolution are left out.
-fn exits(model: &TypedModel, found: &Regions) -> Vec<Vec<Needed>> {
-    let mut exits: Vec<Vec<Needed>> = found.regions.iter().map(|_| vec![]).collect();
-    let place = |outlet: &OutletId| {
-        let place = found.places.get(outlet)?;
-        found.regions[place.region].is_worth_it().then_some(*place)
-    };
-    let mut seen = HashSet::new();
-    let mut open: Vec<OutletId> = model.outputs.clone();
-    while let Some(outlet) = open.pop() {
-        if !seen.insert(outlet) {
+fn parts(found: Regions, exits: Exits) -> Vec<Part> {
+    let graph = found.graph;
+    let mut parts = vec![];
+    for (index, (region, needed)) in found.regions.into_iter().zip(exits.needed).enumerate() {
+        if needed.is_empty() {
             continue;
         }
-        let node = model.node(outlet.node);
-        let scaled = |outlet| {
-            let (quantization, map) = dequantized(model, outlet)?;
-            Some((place(&map)?, quantization))
+        let outputs = needed.into_iter().map(|needed| Output {
+            outlet: graph.outlets[needed.tensor],
+            shape: graph.shape(needed.tensor).unwrap_or_default().into(),
+            map: needed.map,
+            exit: needed.exit,
+            quantized: needed.quantized,
+        });
+        let Some(&source) = graph.outlets.get(region.source) else {
+            continue;
         };
-        let sum = is_sum_over_pixels(node).then(|| node.inputs[0]);
-        let exit = if let Some(place) = place(&outlet) {
-            Some((place, Exit::Values(place.quantization)))
-        } else if let Some((place, quantization)) = scaled(outlet) {
-            Some((place, Exit::Values(quantization)))
+        parts.push(Part {
+            name: format!("{}.int8.{index}", region.source),
+            source,
+            reads_alone: graph.is_read_once(region.source),
+            quantization: region.entry,
+            outputs: outputs.collect(),
+            maps: region.maps,
+            steps: region.steps,
+        });
+    }
+    parts
+}
+
+impl Part {
+    /// Puts the program in place of the nodes that made its outputs. `replaced` tells what makes an outlet now.
+    fn wire(
+        self,
+        model: &mut TypedModel,
+        replaced: &mut HashMap<OutletId, OutletId>,
+        made: &mut Fused,
+    ) -> TractResult<()> {
+        let (map, quantization) = (self.maps[0], self.quantization);
+        let name = &self.name;
+        let input = if self.reads_alone && model.inputs[..] == [self.source] {
+            let Quantization { scale, zero_point } = quantization;
+            made.entry = Some(Entry {
+                map,
+                scale,
+                zero_point,
+            });
+            let image = model.add_source(format!("{name}.image"), i8::fact(map_shape(map)))?;
+            model.inputs = vec![image];
+            image
         } else {
-            let scaled = sum.and_then(scaled);
-            scaled.map(|(place, quantization)| (place, Exit::Sums(quantization)))
+            let source = replaced.get(&self.source).unwrap_or(&self.source);
+            let operation = QuantizeMap { map, quantization };
+            model.wire_node(format!("{name}.quantize"), operation, &[*source])?[0]
         };
-        match exit {
-            Some((place, exit)) => {
-                open.push(found.regions[place.region].source);
-                exits[place.region].push(Needed {
-                    outlet,
-                    map: place.map,
-                    exit,
-                    requantized: found.places.contains_key(&outlet),
-                });
+        let forms = self
+            .outputs
+            .iter()
+            .map(|output| (output.map, output.exit.clone()));
+        let program = Arc::new(Program::new(self.maps, self.steps, forms.collect()));
+        made.programs.push(program.clone());
+        let operation = Int8Operation {
+            program,
+            shapes: self
+                .outputs
+                .iter()
+                .map(|output| output.shape.clone())
+                .collect(),
+        };
+        let outlets = model.wire_node(name, operation, &[input])?;
+        for (output, mut outlet) in self.outputs.into_iter().zip(outlets) {
+            if let Some(Quantization { scale, zero_point }) = output.quantized {
+                let kind = model.outlet_fact(output.outlet)?.datum_type.unquantized();
+                let operation = if kind == u8::datum_type() {
+                    let zero_point = (i16::from(zero_point) + 128) as u8;
+                    quantize_linear_u8(scale.recip(), zero_point)
+                } else {
+                    quantize_linear_i8(scale.recip(), zero_point)
+                };
+                let name = format!("{name}.requantize.{}", output.outlet.node);
+                outlet = model.wire_node(name, operation, &[outlet])?[0];
             }
-            None => open.extend(&node.inputs),
+            redirect(model, output.outlet, outlet)?;
+            replaced.insert(output.outlet, outlet);
         }
+        Ok(())
     }
-    exits
-}
-
-fn is_sum_over_pixels(node: &TypedNode) -> bool {
-    let op = node.op_as::<Reduce>();
-    op.is_some_and(|op| op.axes[..] == [2, 3] && op.reducer == Reducer::Sum)
-}
-
-/// Puts `program`, fed by `source`, in place of the nodes that made `exits`; returns what makes them now.
-fn replace(
-    model: &mut TypedModel,
-    name: &str,
-    program: Arc<Program>,
-    source: OutletId,
-    exits: &[Needed],
-) -> TractResult<Vec<OutletId>> {
-    let outlets = model.wire_node(name, Int8Operation { program }, &[source])?;
-    let mut made = vec![];
-    for (needed, mut outlet) in exits.iter().zip(outlets) {
-        if let (true, Exit::Values(Quantization { scale, zero_point })) =
-            (needed.requantized, needed.exit)
-        {
-            let kind = model.outlet_fact(needed.outlet)?.datum_type.unquantized();
-            let operation = if kind == u8::datum_type() {
-                let zero_point = (i16::from(zero_point) + 128) as u8;
-                quantize_linear_u8(scale.recip(), zero_point)
-            } else {
-                quantize_linear_i8(scale.recip(), zero_point)
-            };
-            let name = format!("{}.requantize", model.node(needed.outlet.node).name);
-            outlet = model.wire_node(name, operation, &[outlet])?[0];
-        }
-        redirect(model, needed.outlet, outlet)?;
-        made.push(outlet);
-    }
-    Ok(made)
 }
 
 /// Makes all that reads `from` read `to`.

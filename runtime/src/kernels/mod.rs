@@ -11,8 +11,11 @@ mod depthwise;
 mod geometry;
 mod instruction_set;
 mod pointwise;
+mod pooling;
+mod product;
 mod requantize;
 mod scalar;
+mod table;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -20,8 +23,11 @@ pub use convolution::Convolution;
 pub use depthwise::Depthwise;
 pub use geometry::{LANES, Map, Window};
 pub use instruction_set::InstructionSet;
-pub use pointwise::{Residual, add_maps, channel_sums, dequantize, quantize_image};
+pub use pointwise::{Residual, add_maps, channel_sums, dequantize, quantize, quantize_image};
+pub use pooling::{AveragePool, MaxPool, TableMean};
+pub use product::Product;
 pub use requantize::Requantization;
+pub use table::Table;
 
 #[cfg(test)]
 mod tests;

@@ -35,7 +35,7 @@ impl Residual {
 
 /// `QuantizeLinear`: divided, rounded to the nearest even, offset, saturated.
 #[inline(always)]
-pub(super) fn quantize(value: f32, scale: f32, zero_point: i8) -> i8 {
+pub fn quantize(value: f32, scale: f32, zero_point: i8) -> i8 {
     let zero_point = f32::from(zero_point);
     let quantized = (value / scale).round_ties_even();
     (quantized.max(-128.0 - zero_point).min(127.0 - zero_point) + zero_point) as i8

@@ -283,6 +283,94 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn pools_are_those_of_onnx(case in case(), with_padding: bool) {
+        let mut random = case.random();
+        let channels = case.channels[0];
+        let (input, output) = (Map::new(case.sides, channels), Map::new(case.output_sides(), channels));
+        let values = bytes(input.bytes(), &mut random);
+        let [low, high] = case.clamp;
+        let multiplier = 2f32.powf(random.random_range(-1.0..1.0));
+        let mean = AveragePool {
+            input, output, window: case.window, with_padding, input_zero_point: case.input_zero_point,
+            multiplier, zero_point: case.output_zero_point, low, high,
+        };
+        let largest = MaxPool { input, output, window: case.window };
+        let means = in_parts(output, output.height, |part, rows| mean.run(&values, part, rows));
+        let maxima = in_parts(output, output.height, |part, rows| largest.run(&values, part, rows));
+        for index in 0..output.pixels() * channels {
+            let (position, channel) = (index / channels, index % channels);
+            let mut seen = vec![];
+            for tap in 0..case.window.taps() {
+                let [vertical, horizontal] = [tap / case.window.kernel[1], tap % case.window.kernel[1]];
+                let row = case.window.input(0, position / output.width, vertical, input.height);
+                let column = case.window.input(1, position % output.width, horizontal, input.width);
+                if let (Some(row), Some(column)) = (row, column) {
+                    seen.push(values[(row * input.width + column) * input.pixel + channel]);
+                }
+            }
+            let found = position * output.pixel + channel;
+            prop_assert_eq!(maxima[found], seen.iter().copied().max().unwrap_or(i8::MIN));
+            let centred = seen.iter().map(|&value| f64::from(value) - f64::from(case.input_zero_point));
+            let count = if with_padding { case.window.taps() } else { seen.len().max(1) };
+            let exact = centred.sum::<f64>() / count as f64 * f64::from(multiplier);
+            prop_assert!(rounds_to(&case, exact, means[found]), "{exact} as {}", means[found]);
+        }
+    }
+
+    #[test]
+    fn products_are_those_of_onnx(case in case(), gate: bool) {
+        let mut random = case.random();
+        let map = Map::new(case.sides, case.channels[0]);
+        let values = bytes(map.bytes(), &mut random);
+        let factors = bytes(if gate { map.pixel } else { map.bytes() }, &mut random);
+        let product = Product {
+            zero_points: [case.input_zero_point, random.random()],
+            multiplier: 2f32.powf(random.random_range(-10.0..-4.0)),
+            zero_point: case.output_zero_point,
+        };
+        let mut output = vec![0; map.bytes()];
+        product.run(&values, &factors, map.pixel, &mut output);
+        let case = Case { clamp: [i8::MIN, i8::MAX], ..case };
+        for (index, (&value, &found)) in values.iter().zip(&output).enumerate() {
+            let pair = [value, factors[index % factors.len()]].map(f64::from);
+            let [value, factor] = [0, 1].map(|i: usize| pair[i] - f64::from(product.zero_points[i]));
+            let exact = value * factor * f64::from(product.multiplier);
+            prop_assert!(rounds_to(&case, exact, found), "{exact} as {found}");
+        }
+    }
+}
+
+#[test]
+fn tables_replace_every_value_by_its_own() {
+    let values: Vec<i8> = (i8::MIN..=i8::MAX).collect();
+    let halves = Table::new(std::array::from_fn(|byte| byte as u8 as i8 / 2));
+    let mut output = vec![0; values.len()];
+    halves.run(&values, &mut output);
+    let expected: Vec<i8> = values.iter().map(|value| value / 2).collect();
+    assert_eq!(output, expected);
+
+    let input = Map::new([2, 3], 18);
+    let map: Vec<i8> = (0..input.bytes())
+        .map(|i| (i % input.pixel) as i8 - 9)
+        .collect();
+    let squares = TableMean {
+        input,
+        values: Box::new(std::array::from_fn(|byte| {
+            f32::from(byte as u8 as i8).powi(2)
+        })),
+        scale: 2.0,
+        zero_point: -5,
+    };
+    let mut output = vec![0; input.pixel];
+    squares.run(&map, &mut output);
+    let expected = (0..18).map(|channel: i8| quantize(f32::from(channel - 9).powi(2), 2.0, -5));
+    assert_eq!(output[..18], expected.collect::<Vec<_>>());
+}
+
 #[test]
 fn images_are_quantised_as_onnx_does() {
     // 0.5 and -1.5 round to even; what is too large saturates; no channel is in another's place.

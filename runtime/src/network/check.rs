@@ -1,6 +1,7 @@
 //! Refuses models that are no photo classifiers, and sizes that would take too much memory, before it is
 //! taken.
 
+use prost::Message;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
 use tract_onnx::pb::type_proto::Value as Type;
@@ -9,6 +10,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::Factoid;
 
 use super::{ModelError, OutputKind, one_line};
+use crate::engine;
 
 /// The largest tensor, in elements: 64 times the largest activation of EfficientNet-Lite0 at 224 pixels.
 const MAX_ELEMENTS: u64 = 1 << 26;
@@ -23,6 +25,15 @@ pub(super) struct Signature {
     pub input_shape: [usize; 4],
     /// By the operation that makes the output.
     pub output_kind: OutputKind,
+}
+
+/// The model in a file, operations of ONNX Runtime's own written out in those of the standard.
+pub(super) fn decode(onnx: &[u8]) -> Result<ModelProto, ModelError> {
+    let mut proto = ModelProto::decode(onnx).map_err(|_| ModelError::NotOnnx)?;
+    if let Some(graph) = &mut proto.graph {
+        engine::expand(graph);
+    }
+    Ok(proto)
 }
 
 /// Reads off the declared input and output of a model, and checks its stored tensors.
@@ -171,6 +182,7 @@ fn analyse_within_memory(model: &mut InferenceModel) -> Result<(), ModelError> {
         let outputs: Vec<InferenceFact> = outputs.into_iter().cloned().collect();
         let facts = || (inputs.iter().collect(), outputs.iter().collect());
         let name = model.node(id).name.clone();
+        let failed = |error| ModelError::Graph(format!("node {name:?}: {}", one_line(error)));
         let op = &mut model.node_mut(id).op;
 
         let (input_facts, output_facts) = facts();

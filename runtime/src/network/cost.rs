@@ -2,8 +2,6 @@
 
 use std::collections::HashSet;
 
-use prost::Message;
-use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::Cost;
 
@@ -35,13 +33,14 @@ pub struct NodeCost {
 /// # Errors
 /// As [`Network::from_bytes`](super::Network::from_bytes).
 pub fn costs(onnx: &[u8]) -> Result<Vec<NodeCost>, ModelError> {
-    let proto = ModelProto::decode(onnx).map_err(|_| ModelError::NotOnnx)?;
+    let proto = check::decode(onnx)?;
     let signature = check::signature(&proto)?;
     let count = || {
         let model = check::typed(&proto, signature.input_shape)?;
         let mut fused = model.clone();
-        let (fusion, _) = engine::fuse(&mut fused).map_err(ModelError::Graph)?;
-        count(&model, &fused, &fusion).map_err(|error| ModelError::Graph(one_line(error)))
+        let graph = proto.graph.as_ref().ok_or(ModelError::NotOnnx)?;
+        let made = engine::fuse(&mut fused, graph).map_err(ModelError::Graph)?;
+        count(&model, &fused, &made.fusion).map_err(|error| ModelError::Graph(one_line(error)))
     };
     guarded(count).unwrap_or_else(|panic| Err(ModelError::Graph(panic)))
 }

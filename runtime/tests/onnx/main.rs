@@ -13,7 +13,7 @@ use graphtag_runtime::Network;
 use graphtag_runtime::network::Engine;
 use prost::Message;
 use reference::Stored;
-use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::{ModelProto, TensorProto};
 use tract_onnx::prelude::*;
 
 const HEADS: [&str; 4] = ["linear", "linear-angular", "graph-gcn", "graph-gat"];
@@ -123,31 +123,69 @@ fn the_int8_engine_computes_what_the_operators_define() {
     }
 }
 
-#[test]
-fn a_model_with_an_impossible_quantisation_is_refused() {
+/// What is said of a quantised model in whose constant `constant` something is wrong.
+fn refusal(constant: &str, spoil: impl Fn(&mut TensorProto)) -> String {
     let example = tiny("linear".parse().unwrap(), 31);
     let (network, weights) = fold(&example.network, &example.weights).unwrap();
     let quantization = quantize(&network, &weights, &example.image);
     let file = onnx::quantized(&network, &weights, &quantization, &example.metadata).unwrap();
-    let refusal = |constant: &str, value: f32| {
-        let mut model = ModelProto::decode(&file[..]).unwrap();
-        let constants = &mut model.graph.as_mut().unwrap().initializer;
-        let constant = constants.iter_mut().find(|tensor| tensor.name == constant);
-        let constant = constant.unwrap();
-        let elements = constant.dims.iter().product::<i64>() as usize;
-        constant.raw_data = value.to_le_bytes().repeat(elements);
-        constant.float_data.clear();
-        let refused = Network::from_bytes(&model.encode_to_vec()).err().unwrap();
-        refused.to_string()
-    };
+    let mut model = ModelProto::decode(&file[..]).unwrap();
+    let constants = &mut model.graph.as_mut().unwrap().initializer;
+    let constant = constants.iter_mut().find(|tensor| tensor.name == constant);
+    spoil(constant.unwrap());
+    let refused = Network::from_bytes(&model.encode_to_vec()).err().unwrap();
+    refused.to_string()
+}
+
+#[test]
+fn a_model_with_an_impossible_scale_is_refused() {
     for scale in [0.0, -0.5, f32::NAN, f32::INFINITY, 1e-40] {
         for name in ["stem.convolution.weight_scale", "image.output_scale"] {
-            let message = refusal(name, scale);
+            let message = refusal(name, |constant| {
+                let elements = constant.dims.iter().product::<i64>() as usize;
+                constant.raw_data = scale.to_le_bytes().repeat(elements);
+                constant.float_data.clear();
+            });
             assert!(
                 message.contains("is not a positive number"),
                 "{name} {scale}: {message}"
             );
             assert!(message.contains("node \""), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_model_with_an_impossible_zero_point_is_refused() {
+    let names = [
+        "image.output_zero_point",
+        "weight_zero_point",
+        "stem.relu6.output_zero_point",
+    ];
+    for name in names {
+        let message = refusal(name, |constant| {
+            constant.raw_data.clear();
+            constant.int32_data = vec![300];
+        });
+        let expected = format!("{name} holds 300, which is out of range");
+        assert!(message.contains(&expected), "{message}");
+    }
+}
+
+#[test]
+fn a_model_whose_numbers_do_not_suit_its_channels_is_refused() {
+    let one_less = |constant: &mut TensorProto| {
+        let channel = constant.raw_data.len() / constant.dims[0] as usize;
+        constant.dims[0] -= 1;
+        constant
+            .raw_data
+            .truncate(constant.dims[0] as usize * channel);
+    };
+    for convolution in ["stem", "blocks.0.depthwise"] {
+        for constant in ["weight", "weight_scale", "bias"] {
+            let message = refusal(&format!("{convolution}.convolution.{constant}"), one_less);
+            let node = format!("node \"{convolution}.convolution\"");
+            assert!(message.contains(&node), "{constant}: {message}");
         }
     }
 }

@@ -1,0 +1,73 @@
+//! Networks as ONNX Runtime's own quantiser writes them, with what ONNX Runtime computes: made by
+//! `tools/peers/fixtures.py`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use graphtag_runtime::Network;
+use graphtag_runtime::network::Engine;
+use serde::Deserialize;
+
+/// Outputs in float, and the step in which they are quantised.
+#[derive(Deserialize)]
+struct Expected {
+    step: f32,
+    outputs: Vec<f32>,
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/quantized")
+}
+
+fn expected() -> BTreeMap<String, Expected> {
+    let text = std::fs::read_to_string(folder().join("expected.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The image of the script.
+fn image(network: &Network) -> Vec<f32> {
+    let values = 0..network.input_shape().iter().product();
+    let level = |index: usize| (index * 73 + index / 97 * 31) % 256;
+    values
+        .map(|index| (level(index) as f32 - 128.0) / 64.0)
+        .collect()
+}
+
+fn largest_difference(outputs: &[f32], expected: &Expected) -> f32 {
+    assert_eq!(outputs.len(), expected.outputs.len());
+    let pairs = outputs.iter().zip(&expected.outputs);
+    let differences = pairs.map(|(a, b)| (a - b).abs() / expected.step);
+    differences.fold(0.0, f32::max)
+}
+
+#[test]
+fn networks_of_onnx_runtimes_quantiser_give_what_it_computes() {
+    let expected = expected();
+    assert_eq!(expected.len(), 12);
+    let mut exact = 0;
+    for (name, expected) in expected {
+        let network = Network::open(&folder().join(format!("{name}.onnx"))).unwrap();
+        let unfused = &network.fusion().unfused;
+        assert!(unfused.is_empty(), "{name}: {unfused:?}");
+        let outputs = network.run(&image(&network)).unwrap();
+        let difference = largest_difference(&outputs, &expected);
+        // Where a value is close to the middle of two steps, rounding may go either way, and layers pass that on.
+        assert!(difference < 2.01, "{name}: {difference} steps: {outputs:?}");
+        exact += usize::from(difference < 0.01);
+        let spread = outputs.iter().copied().fold(f32::MIN, f32::max)
+            - outputs.iter().copied().fold(f32::MAX, f32::min);
+        assert!(spread > 50.0 * expected.step, "{name}: {outputs:?}");
+    }
+    assert!(exact >= 6, "only {exact} networks are the same to the bit");
+}
+
+#[test]
+fn they_give_the_same_when_tract_runs_them() {
+    for (name, expected) in expected() {
+        let file = std::fs::read(folder().join(format!("{name}.onnx"))).unwrap();
+        let network = Network::from_bytes_for(&file, Engine::Tract).unwrap();
+        let outputs = network.run(&image(&network)).unwrap();
+        let difference = largest_difference(&outputs, &expected);
+        assert!(difference < 3.01, "{name}: {difference} steps");
+    }
+}
