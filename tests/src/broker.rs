@@ -81,13 +81,19 @@ impl Broker {
     }
 
     /// Publishes a message that is not retained.
-    ///
-    /// # Panics
-    /// When it is refused.
     pub fn publish(&self, topic: &str, message: &str) {
+        self.publish_with(&["-t", topic, "-m", message]);
+    }
+
+    /// Publishes a message that is retained.
+    pub fn retain(&self, topic: &str, message: &str) {
+        self.publish_with(&["-r", "-t", topic, "-m", message]);
+    }
+
+    fn publish_with(&self, arguments: &[&str]) {
         let mut command = Command::new("mosquitto_pub");
         command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
-        let status = command.args(["-t", topic, "-m", message]).status();
+        let status = command.args(arguments).status();
         assert!(status.unwrap().success());
     }
 

@@ -83,6 +83,9 @@ fn prometheus_accepts_the_metrics() {
             .unwrap()
     };
     assert!(value("graphtag_frames_total{outcome=\"inferred\"}") >= 1.0);
+    assert!(value("graphtag_frames_captured_total") >= 1.0);
+    // The sum over all outcomes counts no frame twice.
+    assert!(!text.contains("outcome=\"captured\""), "{text}");
     assert_eq!(value("graphtag_source_up"), 1.0);
     assert!(value("graphtag_stage_seconds{stage=\"inference\"}") > 0.0);
 }
@@ -168,6 +171,7 @@ fn a_wrong_threshold_is_refused_as_described() {
         ("cat", "{}", 422),
         ("cat", "", 422),
         ("cat", "\u{0}\u{1}", 422),
+        ("%ff", r#"{"threshold": 0.5}"#, 400),
     ] {
         let answer = ask(
             "PUT",
@@ -203,7 +207,7 @@ fn events_and_the_moving_picture_bring_what_the_state_tells() {
         let mut part = [0; 4096];
         let count = stream.read(&mut part).unwrap();
         text.push_str(&String::from_utf8_lossy(&part[..count]));
-        let whole = ["event: labels\n", "event: frame\n", "event: change\n"];
+        let whole = ["health", "labels", "frame", "change"].map(|kind| format!("event: {kind}\n"));
         whole.iter().all(|kind| text.contains(kind)).then_some(())
     });
     assert!(text.contains("\"dining table\""), "{text}");
@@ -230,6 +234,7 @@ fn every_answer_forbids_whatever_comes_from_elsewhere() {
     for path in [
         "/",
         "/page.js",
+        "/chart.js",
         "/page.css",
         "/api/state",
         "/metrics",

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 const AVAILABILITY: &str = "graphtag/porch/availability";
 const CONFIG: &str = "homeassistant/device/graphtag_porch/config";
+const HOME_ASSISTANT: &str = "homeassistant/status";
 /// Labels of the embedded model.
 const LABELS: usize = 80;
 
@@ -144,7 +145,7 @@ fn home_assistant_that_starts_again_is_told_anew() {
         "graphtag/porch/state",
     ];
     let before = topics.map(told);
-    broker.publish("homeassistant/status", "online");
+    broker.publish(HOME_ASSISTANT, "online");
     wait_for("all of it once more", || {
         let now = topics.map(told);
         now.iter()

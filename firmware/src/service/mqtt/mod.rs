@@ -1,36 +1,34 @@
 //! Publishes to an MQTT broker, and tells Home Assistant of it.
 //!
-//! Under `PREFIX/NAME/`: `availability` (`online`, `offline`), `state` (what is present, as JSON) and
-//! `tags/LABEL` (`ON`, `OFF`) are retained; `events` are not. A broker that was away is told everything anew.
+//! Under `PREFIX/NAME/`: `availability` (`online`, `offline`), `state` (what is present, as JSON) and `tags/ID`
+//! (`ON`, `OFF`, for each label's id) are retained; `events` are not. A broker that was away is told everything anew,
+//! and what it kept of labels that are no more is removed.
 
 mod address;
+mod connection;
 mod discovery;
+mod publishing;
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
-use graphtag_runtime::stream::Observation;
-use rumqttc::{
-    AsyncClient, ClientError, ConnectionError, Event, EventLoop, LastWill, Outgoing, Packet, QoS,
-    TlsConfiguration, Transport,
-};
-use tokio::sync::{broadcast, watch};
-use tokio::time::{sleep, timeout};
+use anyhow::{Context, Result, anyhow, ensure};
+use rumqttc::{AsyncClient, LastWill, QoS, TlsConfiguration, Transport};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::sync::watch;
 
 use super::ends_within;
 use super::live::Live;
-use super::report;
 pub use address::BrokerAddress;
+use connection::{Heard, keep_connected};
 pub use discovery::slug;
+use publishing::Publishing;
 
 /// The Will is published when nothing was heard for one and a half times this.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// The longest wait before a broker that is away is tried again.
-const LONGEST_WAIT: Duration = Duration::from_secs(4);
-/// The state is published this often even if nothing but scores has changed.
-const STATE_PERIOD: Duration = Duration::from_secs(10);
 /// How long the last messages may take.
 const FAREWELL: Duration = Duration::from_millis(500);
 /// Messages that may wait for the broker.
@@ -55,6 +53,43 @@ pub struct MqttOptions {
     pub name: String,
 }
 
+impl MqttOptions {
+    /// Checks what the options tell before there is a connection.
+    ///
+    /// # Errors
+    /// When there is a password for nobody, or the authority is none.
+    pub fn check(&self) -> Result<()> {
+        ensure!(
+            self.password.is_none() || self.broker.user.is_some(),
+            "mqtt_password_file: the address names nobody whose password it is; say mqtt://USER@HOST"
+        );
+        if let Some(pem) = &self.authority {
+            let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+            let certificates = certificates.map_err(|error| anyhow!("mqtt_authority: {error}"))?;
+            let (usable, _) = RootCertStore::empty().add_parsable_certificates(certificates);
+            ensure!(usable > 0, "mqtt_authority: no certificate in it");
+        }
+        Ok(())
+    }
+
+    fn client_id(&self) -> String {
+        format!("{}-{}", self.prefix, self.name)
+    }
+
+    /// What every topic of this device begins with.
+    fn base(&self) -> String {
+        format!("{}/{}", self.prefix, self.name)
+    }
+
+    fn topic(&self, below: &str) -> String {
+        format!("{}/{below}", self.base())
+    }
+
+    fn discovery_topic(&self) -> String {
+        format!("homeassistant/device/graphtag_{}/config", self.name)
+    }
+}
+
 /// The running connection.
 pub struct Mqtt {
     stop: watch::Sender<bool>,
@@ -65,8 +100,9 @@ impl Mqtt {
     /// Connects in a thread of its own, now and whenever the broker comes back.
     ///
     /// # Errors
-    /// When the thread can't be made.
+    /// When the options can't work, or the thread can't be made.
     pub fn start(options: MqttOptions, live: Arc<Live>) -> Result<Self> {
+        options.check()?;
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -74,17 +110,12 @@ impl Mqtt {
             .context("MQTT")?;
         let running = thread::spawn(move || {
             let (client, events) = AsyncClient::new(connection_options(&options), QUEUE);
-            let (connected, connections) = watch::channel(0);
-            let publishing = Publishing {
-                base: format!("{}/{}", options.prefix, options.name),
-                name: options.name,
-                client,
-                live,
-            };
+            let (hearing, heard) = watch::channel(Heard::default());
+            let publishing = Publishing::new(&options, client, live);
             runtime.block_on(async {
                 tokio::select! {
-                    () = keep_connected(events, &options.broker, &connected) => {}
-                    () = publishing.run(connections, stopped) => {}
+                    () = keep_connected(events, &options, &hearing) => {}
+                    () = publishing.run(heard, stopped) => {}
                 }
             });
         });
@@ -100,13 +131,11 @@ impl Mqtt {
 
 fn connection_options(options: &MqttOptions) -> rumqttc::MqttOptions {
     let broker = &options.broker;
-    let id = format!("{}-{}", options.prefix, options.name);
-    let mut connection = rumqttc::MqttOptions::new(id, &broker.host, broker.port);
+    let mut connection = rumqttc::MqttOptions::new(options.client_id(), &broker.host, broker.port);
     connection.set_keep_alive(KEEP_ALIVE);
     connection.set_max_packet_size(LARGEST, LARGEST);
-    let availability = format!("{}/{}/availability", options.prefix, options.name);
     connection.set_last_will(LastWill::new(
-        availability,
+        options.topic("availability"),
         "offline",
         QoS::AtLeastOnce,
         true,
@@ -128,178 +157,4 @@ fn connection_options(options: &MqttOptions) -> rumqttc::MqttOptions {
         connection.set_transport(Transport::tls_with_config(tls));
     }
     connection
-}
-
-/// Counts connections in `connected`, and every restart of Home Assistant as one. Returns once
-/// it was told to disconnect.
-async fn keep_connected(
-    mut events: EventLoop,
-    broker: &BrokerAddress,
-    connected: &watch::Sender<u64>,
-) {
-    let mut wait = Duration::from_millis(250);
-    let mut away = false;
-    loop {
-        match events.poll().await {
-            Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                if away {
-                    eprintln!("graphtag: MQTT broker {broker} is back");
-                }
-                away = false;
-                wait = Duration::from_millis(250);
-                connected.send_modify(|count| *count += 1);
-            }
-            Ok(Event::Outgoing(Outgoing::Disconnect)) => return,
-            Ok(Event::Incoming(Packet::Publish(message))) if message.payload == "online" => {
-                connected.send_modify(|count| *count += 1);
-            }
-            Ok(_) => {}
-            Err(error) => {
-                if !away {
-                    eprintln!(
-                        "graphtag: MQTT broker {broker}: {}; trying again",
-                        cause(&error)
-                    );
-                }
-                away = true;
-                sleep(wait).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
-            }
-        }
-    }
-}
-
-fn cause(error: &ConnectionError) -> String {
-    match error {
-        ConnectionError::Io(error) => error.to_string(),
-        ConnectionError::ConnectionRefused(code) => format!("it refused the connection: {code:?}"),
-        ConnectionError::NetworkTimeout => "no answer".into(),
-        ConnectionError::MqttState(_) => "the connection was lost".into(),
-        error => error.to_string(),
-    }
-}
-
-struct Publishing {
-    base: String,
-    name: String,
-    client: AsyncClient,
-    live: Arc<Live>,
-}
-
-impl Publishing {
-    async fn run(&self, mut connections: watch::Receiver<u64>, mut stopped: watch::Receiver<bool>) {
-        tokio::select! {
-            _ = self.publish(&mut connections) => {}
-            _ = stopped.wait_for(|&stop| stop) => {}
-        }
-        if *connections.borrow() > 0 {
-            // The Will says it as well, later.
-            let _ = timeout(FAREWELL, self.leave()).await;
-        }
-    }
-
-    /// Fails only when the connection's side is gone.
-    async fn publish(&self, connections: &mut watch::Receiver<u64>) -> Result<(), ClientError> {
-        let mut latest = self.live.latest();
-        let mut events = self.live.events();
-        let mut published: Option<Published> = None;
-        loop {
-            tokio::select! {
-                Ok(()) = connections.changed() => {
-                    self.client.subscribe(HOME_ASSISTANT_STATUS, QoS::AtMostOnce).await?;
-                    published = None;
-                }
-                Ok(()) = latest.changed() => {}
-                event = events.recv() => match event {
-                    Ok(event) if *connections.borrow() > 0 => {
-                        self.send("events", false, to_json(&event)).await?;
-                    }
-                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => return Ok(()),
-                },
-                else => return Ok(()),
-            }
-            if *connections.borrow() == 0 {
-                continue;
-            }
-            let observation = latest.borrow_and_update().clone();
-            if let Some(observation) = observation {
-                self.update(&mut published, &observation).await?;
-            }
-        }
-    }
-
-    /// Publishes what `published` does not tell yet.
-    async fn update(
-        &self,
-        published: &mut Option<Published>,
-        observation: &Observation,
-    ) -> Result<(), ClientError> {
-        let present: Vec<bool> = presence(observation);
-        let before = published
-            .as_ref()
-            .filter(|p| Arc::ptr_eq(&p.labels, &observation.labels));
-        if before.is_none() {
-            let document = discovery::document(&self.name, &self.base, &observation.labels);
-            let topic = format!("homeassistant/device/graphtag_{}/config", self.name);
-            let retained = QoS::AtLeastOnce;
-            self.client
-                .publish(topic, retained, true, document.to_string())
-                .await?;
-        }
-        for (index, &now) in present.iter().enumerate() {
-            if before.is_none_or(|before| before.present[index] != now) {
-                let topic = format!("tags/{}", discovery::slug(&observation.labels[index]));
-                let payload = if now { "ON" } else { "OFF" };
-                self.send(&topic, true, payload.into()).await?;
-            }
-        }
-        if before.is_none() {
-            self.send("availability", true, "online".into()).await?;
-        }
-        let changed = before.is_none_or(|before| before.present != present);
-        if changed || before.is_some_and(|before| before.at.elapsed() > STATE_PERIOD) {
-            let state = serde_json::json!({"tags": report::present(observation)});
-            self.send("state", true, state.to_string()).await?;
-            *published = Some(Published {
-                labels: observation.labels.clone(),
-                present,
-                at: Instant::now(),
-            });
-        }
-        Ok(())
-    }
-
-    async fn leave(&self) -> Result<(), ClientError> {
-        self.send("availability", true, "offline".into()).await?;
-        self.client.disconnect().await?;
-        // The connection's side returns once the message is out, and this ends with it.
-        std::future::pending().await
-    }
-
-    async fn send(&self, topic: &str, retain: bool, payload: String) -> Result<(), ClientError> {
-        let topic = format!("{}/{topic}", self.base);
-        self.client
-            .publish(topic, QoS::AtLeastOnce, retain, payload)
-            .await
-    }
-}
-
-/// What the broker was last told.
-struct Published {
-    labels: Arc<[String]>,
-    present: Vec<bool>,
-    at: Instant,
-}
-
-fn presence(observation: &Observation) -> Vec<bool> {
-    let mut present = vec![false; observation.labels.len()];
-    for label in &observation.present {
-        present[label.label] = true;
-    }
-    present
-}
-
-fn to_json(document: &impl serde::Serialize) -> String {
-    serde_json::to_string(document).unwrap_or_default()
 }

@@ -51,13 +51,25 @@ impl Guard {
         }
     }
 
+    fn client(&self, headers: &HeaderMap) -> Client {
+        let given = text(headers, AUTHORIZATION).and_then(token_of);
+        let shown = self.token.is_none_or(|expected| {
+            given.is_some_and(|given| bool::from(digest(&given).ct_eq(&expected)))
+        });
+        if shown {
+            Client::Known
+        } else {
+            Client::Stranger
+        }
+    }
+
     fn refusal(&self, request: &Request) -> Option<Response> {
         let headers = request.headers();
         let host = text(headers, HOST).unwrap_or_default();
         if text(headers, ORIGIN).is_some_and(|origin| !same_origin(origin, host)) {
             return Some((StatusCode::FORBIDDEN, "a page of another origin\n").into_response());
         }
-        let Some(expected) = &self.token else {
+        if self.token.is_none() {
             // A name that an attacker made point here (DNS rebinding) is none of ours.
             let known = is_address(host) || self.names.contains(&name_of(host));
             let refused = (
@@ -65,13 +77,9 @@ impl Guard {
                 "not a name of this device; use its address\n",
             );
             return (!known).then(|| refused.into_response());
-        };
-        // For load balancers and container engines, which know no token; it tells nothing.
-        if request.uri().path() == "/healthz" {
-            return None;
         }
-        let given = text(headers, AUTHORIZATION).and_then(token_of);
-        if given.is_some_and(|given| bool::from(digest(&given).ct_eq(expected))) {
+        // Health is for load balancers and container engines, which know no token.
+        if self.client(headers) == Client::Known || request.uri().path() == "/healthz" {
             return None;
         }
         let realm = [(
@@ -82,8 +90,20 @@ impl Guard {
     }
 }
 
-/// Refuses what [`Guard`] does not let in, and answers in time and with the headers of a safe page.
-pub async fn watch(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+/// Whether a client has shown the token, where there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// It has, or there is none.
+    Known,
+    /// It has not, and asks for what is open all the same.
+    Stranger,
+}
+
+/// Refuses what [`Guard`] does not let in, and answers in time and with the headers of a safe page. Handlers find
+/// the [`Client`] among the request's extensions.
+pub async fn watch(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    let client = guard.client(request.headers());
+    request.extensions_mut().insert(client);
     let mut response = match guard.refusal(&request) {
         Some(refusal) => refusal,
         None => match tokio::time::timeout(ANSWER_TIME, next.run(request)).await {

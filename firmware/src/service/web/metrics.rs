@@ -63,10 +63,13 @@ pub fn text(live: &Live) -> prometheus::Result<String> {
 
 fn count_frames(registry: &Registry, live: &Live) -> prometheus::Result<()> {
     let counts = live.control.counts();
+    let help = "Frames that the source delivered.";
+    let captured = IntCounter::new("graphtag_frames_captured_total", help)?;
+    captured.inc_by(counts.captured);
+    registry.register(Box::new(captured))?;
     let options = Opts::new("graphtag_frames_total", "Frames, by what became of them.");
     let frames = IntCounterVec::new(options, &["outcome"])?;
     let outcomes = [
-        ("captured", counts.captured),
         ("dropped", counts.dropped),
         ("failed", counts.failed),
         ("inferred", counts.inferred),

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, put};
-use axum::{Json, Router, middleware};
+use axum::{Extension, Json, Router, middleware};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::guard::{self, Guard};
+use super::guard::{self, Client, Guard};
 use super::preview::Preview;
 use super::state::{self, StateReport};
 use super::{metrics, streams};
@@ -63,17 +64,19 @@ impl IntoResponse for Refusal {
 }
 
 /// The page, and the document that describes the rest.
-fn files() -> [(&'static str, MethodRouter<Arc<Service>>); 5] {
+fn files() -> [(&'static str, MethodRouter<Arc<Service>>); 6] {
     const HTML: &str = "text/html; charset=utf-8";
+    const SCRIPT: &str = "text/javascript; charset=utf-8";
     [
         ("/", get(file(HTML, include_str!("page/index.html")))),
         (
             "/page.css",
             get(file("text/css", include_str!("page/page.css"))),
         ),
+        ("/page.js", get(file(SCRIPT, include_str!("page/page.js")))),
         (
-            "/page.js",
-            get(file("text/javascript", include_str!("page/page.js"))),
+            "/chart.js",
+            get(file(SCRIPT, include_str!("page/chart.js"))),
         ),
         (
             "/icon.svg",
@@ -154,9 +157,10 @@ struct Threshold {
 
 async fn put_threshold(
     State(service): Shared,
-    Path(label): Path<String>,
+    label: Result<Path<String>, PathRejection>,
     body: Bytes,
 ) -> Result<Json<Threshold>, Refusal> {
+    let Path(label) = label.map_err(|error| Refusal(error.status(), error.body_text()))?;
     let refusal = |problem: String| Refusal(StatusCode::UNPROCESSABLE_ENTITY, problem);
     let threshold: Threshold =
         serde_json::from_slice(&body).map_err(|error| refusal(error.to_string()))?;
@@ -188,11 +192,14 @@ async fn get_metrics(State(service): Shared) -> Result<Response, Refusal> {
     Ok(([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response())
 }
 
-async fn get_health(State(service): Shared) -> Response {
-    match service.live.unhealthy() {
-        None => "ok\n".into_response(),
-        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")).into_response(),
-    }
+async fn get_health(State(service): Shared, Extension(client): Extension<Client>) -> Response {
+    let problem = match (service.live.unhealthy(), client) {
+        (None, _) => return "ok\n".into_response(),
+        (Some(problem), Client::Known) => problem,
+        // It may name the source, and what its program said.
+        (Some(_), Client::Stranger) => "not ok".into(),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")).into_response()
 }
 
 #[cfg(test)]

@@ -55,17 +55,15 @@ pub struct FrameEvent {
     frame: Option<FrameReport>,
     scores: Vec<f32>,
     thresholds: Vec<f32>,
-    health: HealthReport,
 }
 
 impl FrameEvent {
     /// The document of `observation`.
-    pub fn of(observation: &Observation, live: &Live) -> Self {
+    pub fn of(observation: &Observation) -> Self {
         FrameEvent {
             frame: FrameReport::of(observation),
             scores: observation.scores.iter().copied().map(short).collect(),
             thresholds: observation.thresholds.iter().copied().map(short).collect(),
-            health: live.health(),
         }
     }
 }

@@ -11,7 +11,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use graphtag_runtime::stream::Observation;
+use graphtag_runtime::stream::{Observation, Signal};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 use tokio::time::{Instant, sleep_until};
@@ -23,8 +23,12 @@ use crate::service::report::EventReport;
 /// The least time between two observations, or two pictures, for one client.
 const PERIOD: Duration = Duration::from_millis(66);
 
-/// Server-sent events: `labels` at first and when the model changes, `frame` for an observation, `change` for a
-/// label that appeared or vanished, `missed` with the number of changes that a slow client missed.
+/// The time between two reports of health, unless the signal comes or goes.
+const HEALTH_PERIOD: Duration = Duration::from_secs(1);
+
+/// Server-sent events: `health` once a second and when the signal comes or goes, `labels` at first and when the model
+/// changes, `frame` for an observation, `change` for a label that appeared or vanished, `missed` with the number of
+/// changes that a slow client missed.
 pub fn events(service: Arc<Service>, place: OwnedSemaphorePermit) -> Response {
     let mut observations = service.live.latest();
     observations.mark_changed();
@@ -33,6 +37,8 @@ pub fn events(service: Arc<Service>, place: OwnedSemaphorePermit) -> Response {
         changes: service.live.events(),
         stopped: service.stopped.clone(),
         labels: None,
+        signal: None,
+        health_due: Instant::now(),
         due: Instant::now(),
         service,
         _place: place,
@@ -51,6 +57,8 @@ struct Events {
     changes: broadcast::Receiver<EventReport>,
     stopped: watch::Receiver<bool>,
     labels: Option<Arc<[String]>>,
+    signal: Option<Signal>,
+    health_due: Instant,
     due: Instant,
     service: Arc<Service>,
     _place: OwnedSemaphorePermit,
@@ -59,11 +67,11 @@ struct Events {
 impl Events {
     async fn next(&mut self) -> Option<Event> {
         loop {
-            let observed = async {
+            let observing = async {
                 sleep_until(self.due).await;
                 self.observations.changed().await
             };
-            tokio::select! {
+            let observed = tokio::select! {
                 biased;
                 _ = self.stopped.wait_for(|&stop| stop) => return None,
                 change = self.changes.recv() => return match change {
@@ -71,7 +79,17 @@ impl Events {
                     Err(RecvError::Lagged(missed)) => event("missed", &missed),
                     Err(RecvError::Closed) => None,
                 },
-                observed = observed => observed.ok()?,
+                () = sleep_until(self.health_due) => false,
+                observed = observing => { observed.ok()?; true }
+            };
+            let signal = self.service.live.control.signal();
+            if !observed || self.signal.as_ref() != Some(&signal) {
+                if observed {
+                    self.observations.mark_changed();
+                }
+                self.signal = Some(signal);
+                self.health_due = Instant::now() + HEALTH_PERIOD;
+                return event("health", &self.service.live.health());
             }
             let latest = self.observations.borrow_and_update().clone();
             let Some(observation) = latest else { continue };
@@ -82,7 +100,7 @@ impl Events {
                 return event("labels", &*observation.labels);
             }
             self.due = Instant::now() + PERIOD;
-            return event("frame", &FrameEvent::of(&observation, &self.service.live));
+            return event("frame", &FrameEvent::of(&observation));
         }
     }
 }

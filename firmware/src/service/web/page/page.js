@@ -1,19 +1,22 @@
 'use strict';
 
 const SHOWN = 8;
-const MINUTE = 60_000;
 const HISTORY = 100;
 const STATE_PERIOD = 10_000;
-// Of the chart, in CSS pixels.
-const ROW = 30;
-const AXIS = 20;
-const LABELS = 120;
+// The service says how it fares once a second.
+const SILENCE = 5_000;
+const SIGNALS = { opening: 'connecting', present: 'live', lost: 'no camera', ended: 'ended' };
 
 const at = id => document.getElementById(id);
 
 let labels = [];
 let frame = null;
+let health = null;
 let state = null;
+let changes = [];
+// Unknown at first.
+let connected = null;
+let silence = null;
 let dragged = null;
 let loading = false;
 const rows = new Map();
@@ -24,6 +27,11 @@ function element(name, className, text) {
   if (className) made.className = className;
   if (text !== undefined) made.textContent = text;
   return made;
+}
+
+// Writes only what differs: what is written again is read out again, and is selected no more.
+function write(where, text) {
+  if (where.textContent !== text) where.textContent = text;
 }
 
 function row(index) {
@@ -73,9 +81,10 @@ function order() {
 }
 
 function drawTags(present) {
-  if (dragged === null) {
+  const list = at('tags');
+  // Nothing moves where the keyboard is.
+  if (dragged === null && !list.querySelector(':focus-visible')) {
     const items = order().map(index => row(index).item);
-    const list = at('tags');
     if (items.some((item, place) => list.children[place] !== item) || list.children.length !== items.length) {
       const focused = document.activeElement;
       list.replaceChildren(...items);
@@ -85,32 +94,49 @@ function drawTags(present) {
   for (const [index, { item, bar, slider, score, threshold }] of rows) {
     item.classList.toggle('present', present.has(labels[index]));
     bar.style.width = `${frame.scores[index] * 100}%`;
-    score.textContent = frame.scores[index].toFixed(2);
+    write(score, frame.scores[index].toFixed(2));
     if (dragged !== index) slider.value = frame.thresholds[index];
-    threshold.textContent = `of ${Number(slider.value).toFixed(2)}`;
+    write(threshold, `of ${Number(slider.value).toFixed(2)}`);
   }
 }
 
 function drawFrame() {
   const seen = frame.frame;
-  const lost = !seen || seen.error;
-  at('picture').classList.toggle('old', Boolean(lost));
-  at('no-picture').hidden = !lost;
-  at('no-picture').textContent = seen && seen.error ? `Bad frame: ${seen.error}` : 'No picture';
-  const tags = seen ? seen.tags : [];
-  const chips = tags.map(tag => element('span', '', tag.label));
-  at('present').replaceChildren(...chips);
+  const tags = seen ? seen.tags.map(tag => tag.label) : [];
+  const chips = at('present');
+  if (tags.length !== chips.children.length || tags.some((tag, place) => chips.children[place].textContent !== tag)) {
+    chips.replaceChildren(...tags.map(tag => element('span', '', tag)));
+  }
   if (seen) {
     const name = seen.path ? `${seen.path.split('/').pop()} · ` : '';
-    at('frame').textContent = `${name}${seen.width} × ${seen.height} · ${seen.inference_ms.toFixed(1)} ms to infer`;
+    write(at('frame'), `${name}${seen.width} × ${seen.height} · ${seen.inference_ms.toFixed(1)} ms to infer`);
   }
-  drawTags(new Set(tags.map(tag => tag.label)));
+  drawTags(new Set(tags));
+  drawTrouble();
 }
 
-function drawHealth(health) {
+// Why the picture is not of this moment, if so.
+function trouble() {
+  if (connected === false) return 'No connection';
+  if (!health || health.signal === 'opening') return 'Connecting';
+  if (health.signal === 'lost') return `No camera: ${health.lost_because}`;
+  if (health.signal === 'ended') return 'The source has ended';
+  if (!frame || !frame.frame) return 'No picture';
+  return frame.frame.error ? `Bad frame: ${frame.frame.error}` : '';
+}
+
+function drawTrouble() {
+  const text = trouble();
+  at('picture').classList.toggle('old', text !== '');
+  at('no-picture').hidden = text === '';
+  write(at('no-picture'), text);
+}
+
+function healthLines() {
   const { frames } = health;
+  const signal = health.lost_because ? `${health.signal}: ${health.lost_because}` : health.signal;
   const lines = [
-    ['signal', health.lost_because ? `${health.signal}: ${health.lost_because}` : health.signal],
+    ['signal', connected ? signal : 'unknown: no connection'],
     ['running for', duration(health.uptime_s)],
     ['captured', `${frames.captured} frames, of which ${frames.inferred} inferred, ${frames.still} still`],
     ['not seen', `${frames.dropped} dropped, ${frames.failed} failed; source lost ${frames.source_lost} times`],
@@ -121,9 +147,21 @@ function drawHealth(health) {
     if (celsius !== null) lines.push(['temperature', `${celsius.toFixed(0)} °C${throttled ? ', throttled' : ''}`]);
   }
   if (health.problem) lines.push(['problem', health.problem]);
-  at('health').replaceChildren(...lines.flatMap(([name, value]) => [element('dt', '', name), element('dd', '', value)]));
-  if (health.signal === 'present') say('live', false);
-  else say(health.signal === 'lost' ? 'no signal' : health.signal, health.signal === 'lost');
+  return lines;
+}
+
+function drawHealth() {
+  const signal = health ? health.signal : 'opening';
+  say(connected === false ? 'no connection' : SIGNALS[signal], connected === false || signal === 'lost');
+  drawTrouble();
+  if (!health) return;
+  const lines = healthLines();
+  const list = at('health');
+  const names = [...list.querySelectorAll('dt')].map(name => name.textContent);
+  if (names.join() !== lines.map(([name]) => name).join()) {
+    list.replaceChildren(...lines.flatMap(([name]) => [element('dt', '', name), element('dd')]));
+  }
+  lines.forEach(([, value], place) => write(list.children[2 * place + 1], value));
 }
 
 function duration(seconds) {
@@ -133,18 +171,33 @@ function duration(seconds) {
 }
 
 function say(text, bad) {
-  at('signal').textContent = text;
+  write(at('signal'), text);
   at('signal').classList.toggle('bad', bad);
 }
 
-function addChange(change) {
+function changeItem(change) {
   const item = element('li', change.event);
   const time = element('time', '', new Date(change.time * 1000).toLocaleTimeString());
   const lasted = change.seconds === undefined ? '' : ` after ${change.seconds.toFixed(1)} s`;
   item.append(time, element('span', '', `${change.label} ${change.event}${lasted}`));
+  return item;
+}
+
+function addChange(change) {
+  changes = [...changes, change].slice(-HISTORY);
   const list = at('history');
-  list.prepend(item);
+  list.prepend(changeItem(change));
   while (list.children.length > HISTORY) list.lastChild.remove();
+}
+
+// Fills what is missing of the changes; those that came while `history` was on its way are not in it.
+function fillChanges(history) {
+  const known = new Set(history.map(change => JSON.stringify(change)));
+  const later = changes.filter(change => !known.has(JSON.stringify(change)));
+  const all = [...history, ...later].sort((a, b) => a.time - b.time).slice(-HISTORY);
+  if (JSON.stringify(all) === JSON.stringify(changes)) return;
+  changes = all;
+  at('history').replaceChildren(...changes.map(changeItem).reverse());
 }
 
 function sample() {
@@ -167,44 +220,7 @@ function remembered() {
 
 function drawChart() {
   requestAnimationFrame(() => setTimeout(drawChart, 250));
-  const canvas = at('chart');
-  const shown = remembered();
-  canvas.style.height = `${Math.max(1, shown.length) * ROW + AXIS}px`;
-  const scale = window.devicePixelRatio || 1;
-  const { clientWidth: width, clientHeight: height } = canvas;
-  canvas.width = width * scale;
-  canvas.height = height * scale;
-  const pen = canvas.getContext('2d');
-  pen.scale(scale, scale);
-  const style = getComputedStyle(document.documentElement);
-  const colour = name => style.getPropertyValue(name);
-  const now = Date.now();
-  const x = time => LABELS + (width - LABELS) * (1 - (now - time) / MINUTE);
-  pen.font = '14px system-ui, sans-serif';
-  pen.textBaseline = 'middle';
-  shown.forEach((index, place) => drawRow(pen, index, place, x, colour, width));
-  pen.fillStyle = colour('--quiet');
-  if (!shown.length) pen.fillText('nothing was present', 0, ROW / 2);
-  pen.font = '12px system-ui, sans-serif';
-  pen.fillText('1 min ago', LABELS, height - AXIS / 2 + 2);
-  pen.textAlign = 'right';
-  pen.fillText('now', width, height - AXIS / 2 + 2);
-}
-
-// A label and its score over time, strong where it was present.
-function drawRow(pen, index, place, x, colour, width) {
-  const base = (place + 1) * ROW - 4;
-  pen.fillStyle = colour('--ink');
-  pen.fillText(labels[index], 0, base - ROW / 2 + 6, LABELS - 10);
-  samples.forEach(({ now, scores, present }, number) => {
-    const left = Math.max(LABELS, x(now));
-    const right = number + 1 < samples.length ? x(samples[number + 1].now) : width;
-    const high = scores[index] * (ROW - 8);
-    pen.fillStyle = colour(present.has(labels[index]) ? '--accent' : '--faint');
-    pen.fillRect(left, base - high, Math.max(0, right - left) + 0.5, high);
-  });
-  pen.fillStyle = colour('--line');
-  pen.fillRect(LABELS, base, width - LABELS, 1);
+  drawScores(at('chart'), labels, remembered(), samples);
 }
 
 // The picture that belongs to the frame, one at a time: browsers show those of a stream one late.
@@ -226,11 +242,35 @@ function watchPicture() {
   });
 }
 
+function hear() {
+  connected = true;
+  clearTimeout(silence);
+  silence = setTimeout(lose, SILENCE);
+}
+
+function lose() {
+  connected = false;
+  drawHealth();
+}
+
 function listen() {
   const events = new EventSource('/api/events');
-  events.addEventListener('error', () => say('no connection', true));
+  events.addEventListener('error', lose);
+  // The service may be another one than before.
+  events.addEventListener('open', () => {
+    hear();
+    changes = [];
+    at('history').replaceChildren();
+    readState();
+  });
+  events.addEventListener('health', event => {
+    hear();
+    health = JSON.parse(event.data);
+    drawHealth();
+  });
   events.addEventListener('labels', event => {
     labels = JSON.parse(event.data);
+    frame = null;
     rows.clear();
     samples.length = 0;
     at('tags').replaceChildren();
@@ -240,25 +280,24 @@ function listen() {
     sample();
     drawFrame();
     showPicture();
-    drawHealth(frame.health);
   });
   events.addEventListener('change', event => addChange(JSON.parse(event.data)));
+  events.addEventListener('missed', readState);
 }
 
 async function readState() {
   const answer = await fetch('/api/state').catch(() => null);
-  if (answer && answer.ok) state = await answer.json();
+  const read = answer && answer.ok ? await answer.json().catch(() => null) : null;
+  if (!read) return;
+  state = read;
+  write(at('name'), state.name);
+  document.title = `${state.name} · graphtag`;
+  fillChanges(state.history);
 }
 
-async function start() {
+function start() {
   at('find').addEventListener('input', () => { if (frame) drawFrame(); });
-  await readState();
   setInterval(readState, STATE_PERIOD);
-  if (state) {
-    at('name').textContent = state.name;
-    document.title = `${state.name} · graphtag`;
-    state.history.forEach(addChange);
-  }
   watchPicture();
   listen();
   drawChart();
