@@ -154,7 +154,7 @@ impl Listener {
     pub fn messages(&self) -> Vec<Message> {
         let message = |line: Value| Message {
             topic: line["topic"].as_str().unwrap().into(),
-            payload: line["payload"].as_str().unwrap().into(),
+            payload: line["payload"].as_str().unwrap_or_default().into(),
             retained: line["retain"] == 1,
         };
         self.0.lines().into_iter().map(message).collect()

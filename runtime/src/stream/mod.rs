@@ -60,14 +60,14 @@ pub struct Present {
     pub since: Instant,
 }
 
-/// What a stream has to say after a frame, or after the loss of its source.
+/// What a stream has to say at its start, after a frame, or after the loss of its source.
 #[derive(Clone, Debug)]
 pub struct Observation {
     /// Counts observations, from 1.
     pub number: u64,
     /// When the frame was captured, or what else there is to say became known.
     pub time: SystemTime,
-    /// The frame; `None` when the source is lost.
+    /// The frame; `None` at the start and when the source is lost.
     pub frame: Option<Arc<Frame>>,
     /// Columns and rows of the decoded frame.
     pub size: (u32, u32),
@@ -172,6 +172,10 @@ impl<F: FnMut(Observation)> Inferring<F> {
 
     fn run(&mut self, slot: &Slot) -> Result<(), SourceError> {
         let mut ready = Instant::now();
+        // Labels and thresholds are known before there is a frame.
+        self.take_up_changes();
+        let observation = self.observation(Vec::new());
+        (self.publish)(observation);
         while !self.control.is_stopped() {
             self.take_up_changes();
             let slice = Instant::now() + SLICE;

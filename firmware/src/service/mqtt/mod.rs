@@ -100,9 +100,8 @@ impl Mqtt {
     /// Connects in a thread of its own, now and whenever the broker comes back.
     ///
     /// # Errors
-    /// When the options can't work, or the thread can't be made.
+    /// When the thread can't be made.
     pub fn start(options: MqttOptions, live: Arc<Live>) -> Result<Self> {
-        options.check()?;
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -59,7 +59,7 @@ impl<'a> Publishing<'a> {
         }
         if heard.borrow().connections > 0 {
             // The Will says it as well, later.
-            let _ = timeout(FAREWELL, self.leave()).await;
+            let _ = timeout(FAREWELL, self.leave(heard)).await;
         }
     }
 
@@ -121,9 +121,9 @@ impl<'a> Publishing<'a> {
 
     /// Publishes what the broker was not told yet.
     async fn update(&mut self, observation: &Observation) -> Result<(), ClientError> {
-        let told = self.told.take();
+        let told = self.told.as_ref();
         let told = told.filter(|told| Arc::ptr_eq(&told.labels, &observation.labels));
-        let Some(mut told) = told else {
+        let Some(told) = told else {
             return self.tell_all(observation).await;
         };
         let present = presence(observation);
@@ -136,10 +136,12 @@ impl<'a> Publishing<'a> {
         }
         if changed {
             self.send_state(observation).await?;
-            told.present = present;
-            told.at = Instant::now();
+            // Only now: the end may come at any of the messages, and repeats what was not told.
+            if let Some(told) = &mut self.told {
+                told.present = present;
+                told.at = Instant::now();
+            }
         }
-        self.told = Some(told);
         Ok(())
     }
 
@@ -178,13 +180,17 @@ impl<'a> Publishing<'a> {
         Ok(())
     }
 
-    async fn leave(&mut self) -> Result<(), ClientError> {
+    async fn leave(&mut self, mut heard: watch::Receiver<Heard>) -> Result<(), ClientError> {
         // What vanished with the stream, so that nothing that is retained tells otherwise.
         let latest = self.live.latest().borrow().clone();
         if let Some(observation) = latest {
             self.update(&observation).await?;
         }
+        let denials = heard.borrow().denials;
         self.send("availability", true, "offline".into()).await?;
+        // A broker that still has something to send to a client that is gone forgets what it has not yet read of it.
+        // This last message comes back, as to all that listen, after the answers to those before it.
+        let _ = heard.wait_for(|heard| heard.denials > denials).await;
         self.client.disconnect().await?;
         // The connection's side returns once the message is out, and this ends with it.
         std::future::pending().await

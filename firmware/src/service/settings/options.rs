@@ -157,13 +157,15 @@ impl Settings {
             .clone()
             .unwrap_or_else(|| "graphtag".into());
         check_slug("mqtt_prefix", &prefix)?;
-        Ok(Some(MqttOptions {
+        let options = MqttOptions {
             broker,
             password: password.transpose()?,
             authority: authority.transpose()?,
             prefix,
             name: self.device_name()?,
-        }))
+        };
+        options.check()?;
+        Ok(Some(options))
     }
 
     /// Where to serve the page and the API, if anywhere.
