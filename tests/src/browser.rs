@@ -73,6 +73,7 @@ impl Browser {
             browser.call(&format!("{domain}.enable"), &json!({}));
         }
         browser.call("Page.navigate", &json!({"url": address}));
+        browser.wait_until("location.protocol === 'http:' && document.readyState === 'complete'");
         browser
     }
 
