@@ -124,8 +124,9 @@ fn pointwise(criterion: &mut Criterion) {
     let mut result = vec![0; map.bytes()];
     let mut group = criterion.benchmark_group("value by value, 32 x 32 x 144");
     group.throughput(Throughput::Elements(map.bytes() as u64));
+    let set = InstructionSet::detect();
     group.bench_function("sum", |bencher| {
-        bencher.iter(|| add_maps(&residual(), 3, &values, &others, &mut result));
+        bencher.iter(|| add_maps(set, &residual(), 3, [&values, &others], &mut result));
     });
     let product = Product {
         zero_points: [3, -128],
@@ -133,7 +134,8 @@ fn pointwise(criterion: &mut Criterion) {
         zero_point: 7,
     };
     group.bench_function("product with a gate", |bencher| {
-        bencher.iter(|| product.run(&values, &others[..map.pixel], map.pixel, &mut result));
+        let pair = [&values[..], &others[..map.pixel]];
+        bencher.iter(|| product.run(set, pair, map.pixel, &mut result));
     });
     let table = Table::new(std::array::from_fn(|byte| (255 - byte) as i8));
     group.bench_function("table", |bencher| {

@@ -18,6 +18,7 @@ mod program;
 mod regions;
 mod rewrite;
 mod vectors;
+mod walk;
 mod weighted;
 mod windows;
 

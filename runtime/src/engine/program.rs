@@ -217,9 +217,9 @@ impl Program {
                 task.run(set, input, output, range);
             }),
             Task::Add(addition, zero_point) => {
-                add_maps(addition, *zero_point, input, other, output);
+                add_maps(set, addition, *zero_point, [input, other], output);
             }
-            Task::Multiply(product) => product.run(input, other, shape.pixel, output),
+            Task::Multiply(product) => product.run(set, [input, other], shape.pixel, output),
             Task::Lookup(table) => table.run(input, output),
             Task::TableMean(task) => task.run(input, output),
             Task::MaxPool(task) => in_parts(output, shape.height, threads, |range, output| {

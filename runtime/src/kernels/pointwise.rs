@@ -4,6 +4,7 @@
 use super::aarch64;
 use super::geometry::{LANES, Map};
 use super::instruction_set::InstructionSet;
+use super::requantize::round_to_even;
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 
@@ -36,9 +37,9 @@ impl Residual {
 /// `QuantizeLinear`: divided, rounded to the nearest even, offset, saturated.
 #[inline(always)]
 pub fn quantize(value: f32, scale: f32, zero_point: i8) -> i8 {
-    let zero_point = f32::from(zero_point);
-    let quantized = (value / scale).round_ties_even();
-    (quantized.max(-128.0 - zero_point).min(127.0 - zero_point) + zero_point) as i8
+    let offset = f32::from(zero_point);
+    let quotient = (value / scale).max(-128.0 - offset).min(127.0 - offset);
+    (round_to_even(quotient) + i32::from(zero_point)) as i8
 }
 
 /// Quantises an image, \[channel, height, width\] of f32, into a map of `shape`.
@@ -53,13 +54,13 @@ pub fn quantize_image(
     output: &mut [i8],
 ) {
     match instruction_set {
-        #[cfg(target_arch = "x86_64")]
-        InstructionSet::Avx2 | InstructionSet::Avx512Vnni => {
-            x86::avx2::quantize_image(image, shape, quantization, output);
-        }
         #[cfg(target_arch = "aarch64")]
         InstructionSet::Neon | InstructionSet::NeonDotprod | InstructionSet::NeonI8mm => {
             aarch64::image::quantize_image(image, shape, quantization, output);
+        }
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx2 | InstructionSet::Avx512Vnni => {
+            x86::vectors::quantize_image(image, shape, quantization, output);
         }
         InstructionSet::Scalar => quantize_planes(image, shape, quantization, output),
     }
@@ -103,12 +104,29 @@ pub fn dequantize(map: &[i8], shape: Map, scale: f32, zero_point: i8, output: &m
     }
 }
 
-/// Adds `others` to `values`, whose zero point is `zero_point`.
+/// Adds two maps, the first of zero point `zero_point`.
 pub fn add_maps(
+    instruction_set: InstructionSet,
     addition: &Residual,
     zero_point: i8,
-    values: &[i8],
-    others: &[i8],
+    maps: [&[i8]; 2],
+    output: &mut [i8],
+) {
+    match instruction_set {
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx2 | InstructionSet::Avx512Vnni => {
+            x86::vectors::add_maps(addition, zero_point, maps, output);
+        }
+        _ => add_values(addition, zero_point, maps, output),
+    }
+}
+
+/// As [`add_maps`]; for every instruction set that the compiler makes vectors of.
+#[inline(always)]
+pub(super) fn add_values(
+    addition: &Residual,
+    zero_point: i8,
+    [values, others]: [&[i8]; 2],
     output: &mut [i8],
 ) {
     for ((output, &value), &other) in output.iter_mut().zip(values).zip(others) {

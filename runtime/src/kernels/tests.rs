@@ -322,6 +322,34 @@ proptest! {
     }
 
     #[test]
+    fn sums_are_those_of_onnx(case in case()) {
+        let mut random = case.random();
+        let map = Map::new(case.sides, case.channels[0]);
+        let maps = [bytes(map.bytes(), &mut random), bytes(map.bytes(), &mut random)];
+        let sum = Residual {
+            scale: 2f32.powf(random.random_range(-6.0..0.0)),
+            other_scale: 2f32.powf(random.random_range(-6.0..0.0)),
+            other_zero_point: random.random(),
+            sum_scale: 0.25,
+            sum_zero_point: case.output_zero_point,
+        };
+        let case = Case { clamp: [i8::MIN, i8::MAX], ..case };
+        for set in InstructionSet::available() {
+            let mut output = vec![0; map.bytes()];
+            add_maps(set, &sum, case.input_zero_point, [&maps[0], &maps[1]], &mut output);
+            for (index, &found) in output.iter().enumerate() {
+                let real = |map: usize, zero_point: i8, scale: f32| {
+                    (f64::from(maps[map][index]) - f64::from(zero_point)) * f64::from(scale)
+                };
+                let value = real(0, case.input_zero_point, sum.scale);
+                let other = real(1, sum.other_zero_point, sum.other_scale);
+                let exact = (value + other) / f64::from(sum.sum_scale);
+                prop_assert!(rounds_to(&case, exact, found), "{}: {exact} as {found}", set.name());
+            }
+        }
+    }
+
+    #[test]
     fn products_are_those_of_onnx(case in case(), gate: bool) {
         let mut random = case.random();
         let map = Map::new(case.sides, case.channels[0]);
@@ -333,7 +361,12 @@ proptest! {
             zero_point: case.output_zero_point,
         };
         let mut output = vec![0; map.bytes()];
-        product.run(&values, &factors, map.pixel, &mut output);
+        product.run(InstructionSet::Scalar, [&values, &factors], map.pixel, &mut output);
+        for set in InstructionSet::available() {
+            let mut same = vec![0; map.bytes()];
+            product.run(set, [&values, &factors], map.pixel, &mut same);
+            prop_assert!(same == output, "{}", set.name());
+        }
         let case = Case { clamp: [i8::MIN, i8::MAX], ..case };
         for (index, (&value, &found)) in values.iter().zip(&output).enumerate() {
             let pair = [value, factors[index % factors.len()]].map(f64::from);

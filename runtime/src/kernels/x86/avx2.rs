@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::{pixels, places};
 use crate::kernels::convolution::Convolution;
 use crate::kernels::depthwise::Depthwise;
-use crate::kernels::geometry::{DEPTH, LANES, Map, evenly};
-use crate::kernels::pointwise::{Residual, quantize_planes};
+use crate::kernels::geometry::{DEPTH, LANES, evenly};
+use crate::kernels::pointwise::Residual;
 use crate::kernels::requantize::Requantization;
 
 /// Output pixels of the largest tile; with one block of channels it fills 8 of 16 registers.
@@ -209,14 +209,4 @@ unsafe fn depthwise_pixel(
             }
         }
     }
-}
-
-pub fn quantize_image(image: &[f32], shape: Map, quantization: (f32, i8), output: &mut [i8]) {
-    // SAFETY: the instruction set was detected.
-    unsafe { quantize_planes_avx2(image, shape, quantization, output) }
-}
-
-#[target_feature(enable = "avx2")]
-fn quantize_planes_avx2(image: &[f32], shape: Map, quantization: (f32, i8), output: &mut [i8]) {
-    quantize_planes(image, shape, quantization, output);
 }
