@@ -59,6 +59,13 @@ pub fn coco80_cooccurrence() -> Cooccurrence {
     parse_cooccurrence(COOCCURRENCE).expect("shipped data")
 }
 
+/// Share of COCO 2014's training photos that show each of the 80 labels.
+pub fn coco80_prevalence() -> Vec<f64> {
+    const PHOTOS: f64 = 82_783.0;
+    let counts = coco80_cooccurrence().counts.into_iter();
+    counts.map(|count| f64::from(count) / PHOTOS).collect()
+}
+
 /// Reads embeddings in GloVe's text format, one label a line, a space within a label written `_`.
 /// Returns the labels and a tensor \[labels, dimensions\].
 ///
@@ -128,6 +135,11 @@ mod tests {
         // 1,890 photos show a person and a bicycle.
         assert_eq!(counts.cooccurrence[0][1], 1890.0);
         assert_eq!(labels[79], "toothbrush");
+        let labels_per_photo: f64 = coco80_prevalence().iter().sum();
+        assert!(
+            (labels_per_photo - 2.91).abs() < 0.005,
+            "{labels_per_photo}"
+        );
     }
 
     #[test]

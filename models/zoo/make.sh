@@ -34,7 +34,7 @@ tools export "${trained[@]}" --out "$out/coco80-lite0-f32.onnx"
 tools quantize "${trained[@]}" --photos "$out/validation.txt" --root "$data" --bias-correction --out "$out/coco80-lite0-int8.onnx"
 for model in "$out"/coco80-lite0-{f32,int8}.onnx; do
     tools calibrate --model "$model" "${sets[@]}" --names "$out/validation.txt" --soft-labels "$out/soft-labels" \
-        --teacher "$teacher"
+        --teacher "$teacher" --like-coco
     tools golden --model "$model" --photo "$(dirname "$0")/../../tests/photos/cat.jpg"
     tools eval --model "$model" --data "coco:$data/coco" --record "first 128 photos of COCO train2017"
 done

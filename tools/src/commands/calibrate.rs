@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use argh::FromArgs;
+use graphtag_models::labels;
 use graphtag_runtime::Model;
 
 use super::print_line;
@@ -37,15 +38,23 @@ pub struct Calibrate {
     /// of one thing alone make thresholds too high for scenes of several
     #[argh(option)]
     teacher: Option<PathBuf>,
+    /// weigh the photos as if each of the 80 labels were as frequent as in COCO's photos of everyday scenes
+    #[argh(switch)]
+    like_coco: bool,
 }
 
 impl Calibrate {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
         let model = Model::open(&self.model).with_context(|| self.model.display().to_string())?;
-        let labels = &model.metadata().labels;
+        let names = &model.metadata().labels;
+        ensure!(
+            !self.like_coco || *names == labels::coco80(),
+            "{}: --like-coco is for models of the COCO-80 labels",
+            self.model.display()
+        );
         let soft_labels = SoftLabels::read(&self.soft_labels)?;
-        let photos = self.photos(labels, &soft_labels)?;
+        let photos = self.photos(names, &soft_labels)?;
         let mut scored = score(&model, &photos);
         for skipped in &scored.skipped {
             eprintln!("skipped: {skipped}");
@@ -57,8 +66,11 @@ impl Calibrate {
             scored.truths.extend(mosaics.truths);
         }
         let settings = ThresholdSettings::default();
-        let thresholds = calibrate_thresholds(&scored.probabilities, &scored.truths, settings);
-        let report = report(&scored, labels, &thresholds);
+        let prevalence = self.like_coco.then(labels::coco80_prevalence);
+        let (probabilities, truths) = (&scored.probabilities, &scored.truths);
+        let thresholds =
+            calibrate_thresholds(probabilities, truths, prevalence.as_deref(), settings);
+        let report = report(&scored, names, &thresholds);
         change_metadata(&self.model, |metadata| metadata.thresholds = thresholds)?;
         print_line(&report.to_string())
     }

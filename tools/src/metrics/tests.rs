@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::*;
-use crate::thresholds::best_f1_threshold;
+use crate::thresholds::{best_f1_threshold, weigh};
 
 #[derive(Deserialize)]
 struct Fixture {
@@ -103,7 +103,7 @@ fn the_best_f1_is_scikit_learns_and_its_threshold_reaches_it() {
     let (fixture, truths) = Fixture::read();
     for (index, expected) in fixture.best_f1.iter().enumerate() {
         let column = LabelDecisions::of(index, &fixture.scores, &truths);
-        let Some(threshold) = best_f1_threshold(&column) else {
+        let Some(threshold) = best_f1_threshold(weigh(&column, None)) else {
             assert_eq!(*expected, None);
             continue;
         };
