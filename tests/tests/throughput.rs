@@ -1,10 +1,14 @@
 //! How old frames are when they reach a sink, and what all but inference costs.
 
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 
 use graphtag_tests::service::{Service, Signal, has, wait_for};
 use graphtag_tests::{graphtag, repository, run};
 use serde_json::Value;
+
+/// Held by the test that measures: each would tell of the other.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Frames that are looked at.
 const FRAMES: usize = 150;
@@ -26,6 +30,7 @@ fn no_frame_of_a_camera_is_older_than_two_inferences() {
     if !has("ffmpeg") {
         return;
     }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let camera = "exec:ffmpeg -v error -re -loop 1 -framerate 30 -i tests/photos/duck.jpg \
          -vf scale=640:480,format=yuvj420p -c:v mjpeg -q:v 4 -f mjpeg -";
     let mut command = graphtag();
@@ -67,16 +72,14 @@ fn no_frame_of_a_camera_is_older_than_two_inferences() {
         share(0.9),
         share(1.0),
     );
-    // Where other programs share the processors, all but the median tells of them; where none does, see the largest.
-    let share = share(0.5);
-    assert!(
-        share <= 2.0,
-        "half of the frames were {share} inferences old"
-    );
+    // Where other programs share the processors, the last tenth tells of them; where none does, see the largest.
+    let share = share(0.9);
+    assert!(share <= 2.0, "a frame was {share} inferences old");
 }
 
 #[test]
 fn all_but_decoding_costs_little_beside_inference() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let run = run(["bench", "--pipeline", "--runs=60", "--format=json"]);
     assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
     let report: Value = serde_json::from_str(&run.stdout).unwrap();

@@ -109,10 +109,11 @@ impl Live {
         if let Signal::Lost(cause) = self.control.signal() {
             return Some(format!("no frames: {cause}"));
         }
-        let failing = self.control.failing_since().map(|since| since.elapsed());
-        if let Some(time) = failing.filter(|time| *time > STUCK) {
-            let problem = self.control.problem().unwrap_or_default();
-            return Some(format!("no good frame for {} s: {problem}", time.as_secs()));
+        if let Some((since, problem)) = self.control.failing()
+            && since.elapsed() > STUCK
+        {
+            let time = since.elapsed().as_secs();
+            return Some(format!("no good frame for {time} s: {problem}"));
         }
         let idle = self.control.progress().unwrap_or(self.started).elapsed();
         (idle > STUCK).then(|| format!("no progress for {} s", idle.as_secs()))

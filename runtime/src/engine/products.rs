@@ -2,7 +2,7 @@
 
 use tract_onnx::pb::NodeProto;
 
-use super::constants::{Constants, Problem, Weights, malformed, unknown};
+use super::constants::{Problem, Weights, malformed, unknown};
 use super::graph::{float, input, integer, name};
 use super::program::Quantization;
 use super::regions::{Place, Regions};
@@ -42,17 +42,7 @@ impl Regions<'_> {
 
     /// A `QLinearMatMul`.
     pub fn quantized_product(&mut self, node: &NodeProto) -> Result<Place, Problem> {
-        let Some(place) = self.place(node, 0) else {
-            return unknown("its input is not a map of the int8 engine");
-        };
-        let constants = Constants {
-            graph: self.graph,
-            node,
-        };
-        let from = Place {
-            quantization: constants.quantization(1)?,
-            ..place
-        };
+        let (constants, from) = self.quantized_operands(node)?;
         let weights = transposed(Weights::of(&constants, 3, 1)?)?;
         let bias = vec![0; self.output_map(&node.output[0])?.channels];
         let quantization = constants.quantization(6)?;

@@ -34,40 +34,40 @@ pub(super) struct Layer<'a> {
 impl<'a> Regions<'a> {
     /// A `QLinearConv`.
     pub fn quantized_convolution(&mut self, node: &NodeProto) -> Result<Place, Problem> {
-        let Some(place) = self.place(node, 0) else {
-            return unknown("its input is not a map of the int8 engine");
-        };
-        let constants = Constants {
-            graph: self.graph,
-            node,
-        };
-        let from = Place {
-            quantization: constants.quantization(1)?,
-            ..place
-        };
+        let (constants, from) = self.quantized_operands(node)?;
         let weights = Weights::of(&constants, 3, 0)?;
         let output = self.output_map(&node.output[0])?;
         let bias = match input(node, 8) {
             Some(_) => per_channel(stored_integers(constants.stored(8)?)?, output.channels)?,
             None => vec![0; output.channels],
         };
-        let layer = Layer {
-            name: name(node),
-            from,
-            window: window(
-                node,
-                &weights.dimensions,
-                self.map_seen(node, from)?,
-                output,
-            )?,
-            groups: groups(node)?,
-            output,
-            weights,
-            bias,
-            quantization: constants.quantization(6)?,
-            clamp: [i8::MIN, i8::MAX],
+        let quantization = constants.quantization(6)?;
+        let clamp = [i8::MIN, i8::MAX];
+        self.push_convolution(node, from, weights, bias, quantization, clamp)
+    }
+
+    /// The constants of an operation that is quantised by itself, and the map that it reads, with the quantisation
+    /// that it states for it.
+    pub(super) fn quantized_operands<'n>(
+        &self,
+        node: &'n NodeProto,
+    ) -> Result<(Constants<'n>, Place), Problem>
+    where
+        'a: 'n,
+    {
+        let Some(place) = self.place(node, 0) else {
+            return unknown("its input is not a map of the int8 engine");
         };
-        self.push_layer(layer)
+        let graph = self.graph;
+        let constants = Constants { graph, node };
+        let quantization = constants.quantization(1)?;
+        Ok((
+            constants,
+            Place {
+                quantization,
+                ..place
+            },
+        ))
     }
 
     /// A `Conv` of dequantised activations and weights, whose output is quantised.
@@ -83,23 +83,32 @@ impl<'a> Regions<'a> {
         let weights = Weights::dequantized(self.graph, input(node, 1).unwrap_or_default())?;
         let output = self.output_map(&node.output[0])?;
         let bias = self.bias(input(node, 2), from, &weights, output.channels)?;
-        let layer = Layer {
+        let place = self.push_convolution(node, from, weights, bias, quantization, clamp)?;
+        Ok(Some(place))
+    }
+
+    fn push_convolution(
+        &mut self,
+        node: &NodeProto,
+        from: Place,
+        weights: Weights,
+        bias: Vec<i32>,
+        quantization: Quantization,
+        clamp: [i8; 2],
+    ) -> Result<Place, Problem> {
+        let output = self.output_map(&node.output[0])?;
+        let map = self.map_seen(node, from)?;
+        self.push_layer(Layer {
             name: name(node),
             from,
-            window: window(
-                node,
-                &weights.dimensions,
-                self.map_seen(node, from)?,
-                output,
-            )?,
+            window: window(node, &weights.dimensions, map, output)?,
             groups: groups(node)?,
             output,
             weights,
             bias,
             quantization,
             clamp,
-        };
-        self.push_layer(layer).map(Some)
+        })
     }
 
     /// The bias `tensor` in steps of the products' scale.

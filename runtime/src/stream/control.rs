@@ -101,12 +101,12 @@ impl Control {
 
     /// The last frame's problem, in one line; `None` once a frame is well again.
     pub fn problem(&self) -> Option<String> {
-        self.state().problem.as_ref().map(|(_, line)| line.clone())
+        self.failing().map(|(_, problem)| problem)
     }
 
-    /// Since when every frame has had a problem, if the last one had.
-    pub fn failing_since(&self) -> Option<Instant> {
-        self.state().problem.as_ref().map(|(since, _)| *since)
+    /// The last frame's problem, and since when every frame has had one.
+    pub fn failing(&self) -> Option<(Instant, String)> {
+        self.state().problem.clone()
     }
 
     /// Does as `change` says from the next frame on; single thresholds that were set before are forgotten.
