@@ -5,8 +5,8 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use graphtag_runtime::frame::{Picture, Yuv, YuvLayout};
 use graphtag_runtime::kernels::{
-    AveragePool, Convolution, Depthwise, InstructionSet, Map, MaxPool, Product, Requantization,
-    Residual, Table, Window, add_maps, channel_sums, quantize_image,
+    AveragePool, Convolution, Depthwise, InstructionSet, Map, MaxPool, PlaneConvolution, Product,
+    Requantization, Residual, Table, Window, add_maps, channel_sums, quantize_image,
 };
 
 fn requantization(output: Map) -> Requantization {
@@ -118,6 +118,25 @@ fn depthwise(criterion: &mut Criterion) {
     }
 }
 
+fn planes(criterion: &mut Criterion) {
+    for (side, channels, kernel, stride) in [(128, 32, 3, 1), (32, 240, 3, 2), (8, 1152, 5, 1)] {
+        let window = window(kernel, stride);
+        let weights = vec![0.5; channels * window.taps()];
+        let maps = [[side; 2], [side / stride; 2]];
+        let task = PlaneConvolution::new(maps, window, weights, vec![0.1; channels]);
+        let values = vec![0.25; channels * side * side];
+        let mut result = vec![0.0; channels * (side / stride).pow(2)];
+        let name = format!("float depthwise {side} {channels} {kernel}x{kernel}/{stride}");
+        let mut group = criterion.benchmark_group(name);
+        group.throughput(Throughput::Elements((result.len() * window.taps()) as u64));
+        for set in InstructionSet::available() {
+            group.bench_function(set.name(), |bencher| {
+                bencher.iter(|| task.run(set, 0, &values, &mut result));
+            });
+        }
+    }
+}
+
 fn pointwise(criterion: &mut Criterion) {
     let map = Map::new([32; 2], 144);
     let (values, others) = (bytes(map.bytes()), bytes(map.bytes()));
@@ -197,5 +216,5 @@ fn frames(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(kernels, convolutions, depthwise, pointwise, frames);
+criterion_group!(kernels, convolutions, depthwise, planes, pointwise, frames);
 criterion_main!(kernels);

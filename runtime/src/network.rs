@@ -120,7 +120,13 @@ impl Network {
         let runner = if fused.is_whole {
             Runner::Program(fused.programs[0].clone())
         } else {
-            let plan = guarded(|| model.into_optimized()?.into_runnable());
+            let plan = guarded(|| {
+                let mut model = model.into_decluttered()?;
+                if engine == Engine::Graphtag {
+                    engine::replace_depthwise(&mut model)?;
+                }
+                model.into_optimized()?.into_runnable()
+            });
             let plan = plan.and_then(|plan| plan.map_err(one_line));
             Runner::Plan(plan.map_err(ModelError::Graph)?, Pool::default())
         };

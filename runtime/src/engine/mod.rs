@@ -3,7 +3,7 @@
 //! A quantised part begins where an image or float map is quantised and reaches as far as there are operations
 //! that the engine knows; in it feature maps stay int8, see [`crate::kernels`]. An operation is quantised by itself
 //! (`QLinearConv`) or stands between `DequantizeLinear` and `QuantizeLinear`. Whatever else the graph holds runs on
-//! tract; where that is nothing, tract is not asked at all.
+//! tract, but for depthwise float convolutions on x86-64; where that is nothing, tract is not asked at all.
 
 mod constants;
 mod contrib;
@@ -12,6 +12,7 @@ mod exits;
 mod expressions;
 mod graph;
 mod operation;
+mod planes;
 mod pooling;
 mod products;
 mod program;
@@ -23,6 +24,7 @@ mod weighted;
 mod windows;
 
 pub(crate) use contrib::expand;
+pub(crate) use planes::replace_depthwise;
 pub(crate) use program::Program;
 pub use program::StepTime;
 pub(crate) use rewrite::{Fused, fuse};

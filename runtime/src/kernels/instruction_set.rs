@@ -8,7 +8,7 @@ use std::arch::is_aarch64_feature_detected;
 pub enum InstructionSet {
     /// Plain Rust on any processor: the definition of all others.
     Scalar,
-    /// x86-64 with AVX2.
+    /// x86-64 with AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// x86-64 with AVX-512 F, BW and VNNI.
@@ -32,7 +32,7 @@ impl InstructionSet {
         let mut available = vec![InstructionSet::Scalar];
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx2") {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 available.push(InstructionSet::Avx2);
             }
             if is_x86_feature_detected!("avx512f")

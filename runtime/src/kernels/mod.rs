@@ -1,6 +1,6 @@
-//! Integer kernels of the int8 engine.
+//! Integer kernels of the int8 engine, and the float one that tract lacks.
 //!
-//! Feature maps are NHWC int8, channels padded to a multiple of [`LANES`]; what stands in the padding is
+//! Its feature maps are NHWC int8, channels padded to a multiple of [`LANES`]; what stands in the padding is
 //! arbitrary and counts nothing. [`InstructionSet::Scalar`] is the definition: the kernels of every other instruction set
 //! give the same bytes.
 
@@ -10,6 +10,7 @@ mod convolution;
 mod depthwise;
 mod geometry;
 mod instruction_set;
+mod planes;
 mod pointwise;
 mod pooling;
 mod product;
@@ -23,6 +24,7 @@ pub use convolution::Convolution;
 pub use depthwise::Depthwise;
 pub use geometry::{LANES, Map, Window};
 pub use instruction_set::InstructionSet;
+pub use planes::PlaneConvolution;
 pub use pointwise::{Residual, add_maps, channel_sums, dequantize, quantize, quantize_image};
 pub use pooling::{AveragePool, MaxPool, TableMean};
 pub use product::Product;

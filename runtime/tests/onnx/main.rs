@@ -60,6 +60,21 @@ fn the_float_file_computes_what_the_unfolded_layers_define() {
 }
 
 #[test]
+fn the_float_file_computes_the_same_on_any_number_of_threads() {
+    let example = tiny("graph".parse().unwrap(), 1);
+    let (network, weights) = fold(&example.network, &example.weights).unwrap();
+    let file = onnx::float(&network, &weights, &example.metadata).unwrap();
+    let on = |threads: usize| {
+        let network = Network::from_bytes(&file).unwrap();
+        let threads = NonZeroUsize::new(threads).unwrap();
+        let network = network.with_threads(threads).unwrap();
+        network.run(&example.image).unwrap()
+    };
+    assert_eq!(on(2), on(1));
+    assert_eq!(on(3), on(1));
+}
+
+#[test]
 fn every_int8_layer_is_within_a_step_of_its_definition() {
     let example = tiny("graph".parse().unwrap(), 11);
     let (network, weights) = fold(&example.network, &example.weights).unwrap();
