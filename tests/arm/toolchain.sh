@@ -22,7 +22,7 @@ unpack_compiler() {
     llvm=$(apt-cache show "$library:amd64=$version" | grep -o 'libllvm[0-9]*' | head -n 1)
     rm -rf "$rust"
     unpack "$rust" "$llvm:amd64" "rustc-web:amd64=$version" "$library:amd64=$version" "libstd-$series-dev:amd64=$version" \
-        "libstd-$series-dev=$version" "$series-src:amd64=$version"
+        "libstd-$series-dev=$version" "$series-src=$version"
     mkdir -p "$rust/bin"
     cat >"$rust/bin/rustc" <<WRAPPER
 #!/bin/sh
