@@ -45,6 +45,7 @@ build_library() {
     cp "$crate/target/$target"/release/deps/*.rlib "$libraries.part/"
     rm -f "$libraries.part"/liblibrary-*
     mv "$libraries.part" "$libraries"
+    rm -r "$crate"
 }
 
 [ $# -gt 0 ] || set -- aarch64
