@@ -6,11 +6,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source tests/arm/environment.sh
 need gcc aarch64-linux-gnu-gcc qemu-aarch64
-choose_compiler
-export CARGO_TARGET_DIR=$folder/target
+choose_compiler aarch64
+export CARGO_TARGET_DIR=$arm/target
 cargo build --profile arm --target "$target" --package graphtag
-plugin=$folder/libinstructions.so
-mkdir -p "$folder"
+plugin=$arm/libinstructions.so
+mkdir -p "$arm"
 gcc -O2 -shared -fPIC -o "$plugin" tests/arm/instructions.c
 
 # count CORE ARGUMENTS...: instructions of `graphtag bench`.

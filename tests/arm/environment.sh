@@ -1,9 +1,31 @@
-# For the scripts beside it, to be sourced in the repository's top folder: how to build for aarch64, and how to run it.
+# For scripts, to be sourced in the repository's top folder: how to build for ARM, and how to run it.
 
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-target=aarch64-unknown-linux-gnu
-folder=$PWD/target/arm
+# What these scripts make.
+arm=$PWD/target/arm
+
+# choose_target aarch64|armv7
+choose_target() {
+    case $1 in
+        aarch64) target=aarch64-unknown-linux-gnu prefix=aarch64-linux-gnu emulator=qemu-aarch64 ;;
+        armv7) target=armv7-unknown-linux-gnueabihf prefix=arm-linux-gnueabihf emulator=qemu-arm ;;
+        *) echo "neither aarch64 nor armv7: $1" >&2 && exit 2 ;;
+    esac
+    local name=${target//-/_}
+    export "CARGO_TARGET_${name^^}_LINKER=$prefix-gcc"
+}
+
+# Whether a compiler has the standard library for the target.
+has_library() {
+    [ -d "$("$1" --print target-libdir --target "$target")" ]
+}
+
+# choose_compiler aarch64|armv7: the one there is, with what rustup has, or Debian's.
+choose_compiler() {
+    choose_target "$1"
+    bash tests/arm/toolchain.sh "$1"
+    has_library rustc || export RUSTC=$arm/rust/bin/rustc
+}
 
 # Ends the script if a program is missing: as a failure under CI, as skipped otherwise.
 need() {
@@ -16,16 +38,7 @@ need() {
     done
 }
 
-# A compiler that has the standard library: the one there is, with what rustup has, or Debian's.
-choose_compiler() {
-    local has_library='[ -d "$(rustc --print target-libdir --target '$target')" ]'
-    if ! bash -c "$has_library" && ! rustup --quiet target add "$target" 2>/dev/null; then
-        [ -x "$folder/rust/bin/rustc" ] || bash tests/arm/toolchain.sh "$folder/rust"
-        export RUSTC=$folder/rust/bin/rustc
-    fi
-}
-
 # on CORE PROGRAM...: runs it as on a core.
 on() {
-    qemu-aarch64 -cpu "$1" -L /usr/aarch64-linux-gnu "${@:2}"
+    "$emulator" -cpu "$1" -L "/usr/$prefix" "${@:2}"
 }

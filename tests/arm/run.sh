@@ -6,11 +6,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source tests/arm/environment.sh
 need aarch64-linux-gnu-gcc qemu-aarch64
-choose_compiler
+choose_compiler aarch64
 
 # The kernels need nothing but the standard library: a crate of their own spares building tract.
 make_kernels_crate() {
-    local crate=$folder/kernels
+    local crate=$arm/kernels
     mkdir -p "$crate/src"
     cp Cargo.lock "$crate/"
     cat >"$crate/Cargo.toml" <<TOML
@@ -39,8 +39,8 @@ test_program() {
 }
 
 make_kernels_crate
-export CARGO_TARGET_DIR=$folder/kernels/target
-manifest=$folder/kernels/Cargo.toml
+export CARGO_TARGET_DIR=$arm/kernels/target
+manifest=$arm/kernels/Cargo.toml
 tests=$(test_program --manifest-path "$manifest")
 cargo build --manifest-path "$manifest" --target "$target"
 
@@ -58,7 +58,7 @@ max neon-i8mm
 CORES
 
 [ "${1:-}" = all ] || exit 0
-export CARGO_TARGET_DIR=$folder/target
+export CARGO_TARGET_DIR=$arm/target
 tests=$(test_program --profile arm --package graphtag-runtime)
 for core in cortex-a72 cortex-a76; do
     echo "==== the runtime on $core"

@@ -1,41 +1,59 @@
 #!/usr/bin/env bash
-# Unpacks a Rust compiler with the standard library for aarch64 into a folder, from Debian's packages and without
-# installing any: bash tests/arm/toolchain.sh FOLDER. For machines where `rustup target add` can't get it.
-# What it makes: FOLDER/bin/rustc.
+# Sees to it that there is a Rust compiler for ARM: tests/arm/toolchain.sh [aarch64|armv7]...
+# The one there is, when it has the standard library or rustup can add it; else Debian's, unpacked into target/arm/rust and
+# not installed. Debian has no library for armv7: it is built there, by that compiler. Needs Debian 12 for the latter.
 set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+source tests/arm/environment.sh
+source tests/arm/debian.sh
+rust=$arm/rust
+# Of Debian 12's security updates: the compiler that Firefox and Chromium are built with there.
+series=rust-web
 
-folder=$(realpath -m "${1:?a folder to unpack into is needed}")
-apt=$folder/apt
-mkdir -p "$apt"/{lists/partial,cache/archives/partial,packages} "$folder/bin"
-: >"$apt/status"
-
-# The machine's own sources, but a state of our own, which knows arm64 and leaves the machine's alone.
-cat >"$apt/apt.conf" <<CONF
-Dir::State "$apt"; Dir::State::Lists "$apt/lists"; Dir::State::status "$apt/status"; Dir::Cache "$apt/cache";
-APT::Architecture "amd64"; APT::Architectures { "amd64"; "arm64"; };
-APT::Sandbox::User "root"; Acquire::Languages "none"; Acquire::Retries "3";
-CONF
-export APT_CONFIG=$apt/apt.conf
-apt-get update -qq
-version=$(apt-cache madison libstd-rust-web-dev:arm64 | awk '{print $3}' | sort -V | tail -n 1)
-[ -n "$version" ] || {
-    echo "toolchain.sh: no package libstd-rust-web-dev:arm64; Debian 12 with its security updates has it" >&2
-    exit 1
-}
-library=libstd-rust-web-$(cut -d. -f1,2 <<<"$version")
-llvm=$(apt-cache show "$library=$version" | grep -o 'libllvm[0-9]*' | head -n 1)
-cd "$apt/packages"
-apt-get download -qq "$llvm" \
-    {rustc-web,libstd-rust-web-dev,"$library",libstd-rust-web-dev:arm64}="$version"
-for package in *.deb; do
-    dpkg -x "$package" "$folder"
-done
-cd "$folder"
-rm -r "$apt"
-
-cat >"$folder/bin/rustc" <<WRAPPER
+unpack_compiler() {
+    use_debian "$arm/apt"
+    local version library llvm
+    version=$(apt-cache madison "libstd-$series-dev" | awk '{print $3}' | sort -V | tail -n 1)
+    [ -n "$version" ] || {
+        echo "toolchain.sh: no package libstd-$series-dev for arm64; Debian 12 with its security updates has it" >&2
+        exit 1
+    }
+    library=libstd-$series-$(cut -d. -f1,2 <<<"$version")
+    llvm=$(apt-cache show "$library:amd64=$version" | grep -o 'libllvm[0-9]*' | head -n 1)
+    rm -rf "$rust"
+    unpack "$rust" "$llvm:amd64" "rustc-web:amd64=$version" "$library:amd64=$version" "libstd-$series-dev:amd64=$version" \
+        "libstd-$series-dev=$version" "$series-src=$version"
+    mkdir -p "$rust/bin"
+    cat >"$rust/bin/rustc" <<WRAPPER
 #!/bin/sh
-LD_LIBRARY_PATH=$folder/usr/lib/x86_64-linux-gnu exec $folder/usr/bin/rustc "\$@"
+LD_LIBRARY_PATH=$rust/usr/lib/x86_64-linux-gnu exec $rust/usr/bin/rustc "\$@"
 WRAPPER
-chmod +x "$folder/bin/rustc"
-"$folder/bin/rustc" --version
+    chmod +x "$rust/bin/rustc"
+}
+
+# Builds the standard library as a dependency of an empty crate, and puts it where the compiler looks for it.
+build_library() {
+    local crate=$arm/library
+    mkdir -p "$crate/src"
+    printf '[package]\nname = "library"\nversion = "0.0.0"\n[workspace]\n' >"$crate/Cargo.toml"
+    : >"$crate/src/lib.rs"
+    (cd "$crate" && RUSTC=$rust/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$crate/target cargo build --release \
+        --target "$target" -Zbuild-std=std,panic_abort,proc_macro,test)
+    local libraries
+    libraries=$("$rust/bin/rustc" --print target-libdir --target "$target")
+    mkdir -p "$libraries.part"
+    cp "$crate/target/$target"/release/deps/*.rlib "$libraries.part/"
+    rm -f "$libraries.part"/liblibrary-*
+    mv "$libraries.part" "$libraries"
+    rm -r "$crate"
+}
+
+[ $# -gt 0 ] || set -- aarch64
+for name; do
+    choose_target "$name"
+    if has_library rustc || rustup --quiet target add "$target" 2>/dev/null; then
+        continue
+    fi
+    [ -x "$rust/bin/rustc" ] || unpack_compiler
+    has_library "$rust/bin/rustc" || build_library
+done
