@@ -31,7 +31,8 @@ fn files() -> io::Result<BTreeMap<String, Vec<u8>>> {
         .disable_help_subcommand(true)
         .mut_subcommand("config", |config| {
             config.mut_arg("device", |device| {
-                device.value_parser(PossibleValuesParser::new(graphtag::devices()))
+                let names = PossibleValuesParser::new(graphtag::devices());
+                device.value_parser(names).hide_possible_values(true)
             })
         });
     let mut files = BTreeMap::new();
