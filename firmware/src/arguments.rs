@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use serde::{Deserialize, Serialize};
 
 use crate::commands::Command;
@@ -28,8 +28,8 @@ pub enum Parsed {
 /// Says what photos show: several tags each, from a small neural network, without any service.
 ///
 /// Exit status: 0 all well, 1 some input failed, 2 wrong usage, configuration or model.
-#[derive(FromArgs)]
-struct Arguments {
+#[derive(ArgsInfo, FromArgs)]
+pub struct Arguments {
     /// print the version
     #[argh(switch)]
     version: bool,

@@ -2,7 +2,7 @@
 
 mod bench;
 mod cameras;
-mod config;
+pub mod config;
 mod doctor;
 mod inspect;
 mod model;
@@ -10,7 +10,7 @@ mod models;
 mod run;
 mod tag;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 /// How a run ended that was not stopped by an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,13 +22,14 @@ pub enum Outcome {
 }
 
 /// All commands.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand)]
+#[expect(clippy::large_enum_variant, reason = "a process has one")]
 pub enum Command {
     /// Tags photos.
     Tag(tag::Tag),
     /// Watches a source.
-    Run(Box<run::Run>),
+    Run(run::Run),
     /// Lists the cameras.
     Cameras(cameras::Cameras),
     /// Prints a configuration.
@@ -52,7 +53,7 @@ pub fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Tag(options) => tag::run(&options),
         Command::Run(flags) => run::run(&flags),
         Command::Cameras(options) => cameras::run(&options),
-        Command::Config(_) => config::run(),
+        Command::Config(options) => config::run(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Bench(options) => bench::run(&options),

@@ -10,8 +10,10 @@ pub mod service;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use argh::ArgsInfo;
 use arguments::Parsed;
 use commands::Outcome;
+pub use commands::config::devices;
 
 /// Runs the command that the process was given.
 pub fn main() -> ExitCode {
@@ -33,6 +35,11 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// The commands and their options, from which the manual and the completions of shells are made.
+pub fn command_line() -> argh::CommandInfoWithArgs {
+    arguments::Arguments::get_args_info()
 }
 
 fn print(text: &str) -> anyhow::Result<Outcome> {

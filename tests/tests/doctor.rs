@@ -71,6 +71,33 @@ fn a_configuration_that_works_has_no_problem() {
 }
 
 #[test]
+fn the_profile_of_every_device_is_a_valid_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("graphtag.toml");
+    let photo = repository().join("tests/photos/cat.jpg");
+    for device in [
+        "pi-zero-2w",
+        "pi3",
+        "pi4",
+        "pi5",
+        "jetson-nano",
+        "jetson-orin-nano",
+    ] {
+        let printed = run(["config", "--device", device]).stdout;
+        // This machine has no camera of a board.
+        let sources = ["source = \"rpicam\"", "source = \"jetson-csi\""];
+        let source = sources.iter().find(|source| printed.contains(*source));
+        let text = printed.replace(source.unwrap(), &format!("source = {photo:?}"));
+        fs::write(&config, text).unwrap();
+        let (_, findings) = doctor(&config);
+        for subject in ["configuration", "source", "model"] {
+            let finding = finding(&findings, subject);
+            assert_eq!(finding["verdict"], "ok", "{device}: {finding}");
+        }
+    }
+}
+
+#[test]
 fn every_problem_comes_with_its_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("graphtag.toml");

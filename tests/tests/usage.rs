@@ -67,6 +67,10 @@ fn wrong_usage_is_status_2_and_one_line() {
             "neither text nor json",
         ),
         (&["inspect", &model, &model], "colours.onnx"),
+        (
+            &["config", "--device", "pi9"],
+            "pi-zero-2w, pi3, pi4, pi5, jetson-nano, jetson-orin-nano",
+        ),
         (&["inspect", "nowhere.onnx"], "nowhere.onnx: can't be read"),
     ] {
         let run = run(arguments);

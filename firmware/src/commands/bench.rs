@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use graphtag_runtime::network::{self, Engine};
 use graphtag_runtime::preprocess::Preprocessor;
 use graphtag_runtime::{Network, model};
@@ -29,7 +29,7 @@ const WARM_UP: usize = 3;
 const FRAME: (u32, u32) = (640, 480);
 
 /// Measure what a model costs on this machine.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "bench")]
 pub struct Bench {
     /// a model file or the name of an embedded model; the default model if not given

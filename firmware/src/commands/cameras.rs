@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 
 use anyhow::Result;
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use graphtag_runtime::source::v4l2::{self, Camera, Choice, Format, Rates, Sizes};
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use super::Outcome;
 use super::inspect::Format as OutputFormat;
 
 /// List the cameras of this machine, what they offer and how to name them.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "cameras")]
 pub struct Cameras {
     /// text (default) or json

@@ -7,7 +7,7 @@ mod service;
 use std::io::{self, BufWriter, Write};
 
 use anyhow::Result;
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use serde::Serialize;
 
 use super::Outcome;
@@ -15,7 +15,7 @@ use super::inspect::Format;
 use crate::arguments::PathArgument;
 
 /// Check this machine and a configuration, and say what to do about each problem. Exit status: 0 no problem, 1 some.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "doctor")]
 pub struct Doctor {
     /// configuration file; without one only the machine and the embedded model are looked at

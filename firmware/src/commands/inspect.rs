@@ -8,7 +8,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use graphtag_models::zoo::{self, EmbeddedModel};
 use graphtag_runtime::network;
 
@@ -17,7 +17,7 @@ use crate::arguments::PathArgument;
 use report::Report;
 
 /// Describe a model: labels and thresholds, origin, accuracy, and cost per layer.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "inspect")]
 pub struct Inspect {
     /// text (default) or json

@@ -3,13 +3,13 @@
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use graphtag_models::{Metadata, onnx, zoo};
 
 use super::Outcome;
 
 /// List the embedded models; the first is the default.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "models")]
 pub struct Models {}
 

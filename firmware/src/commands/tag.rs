@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use anyhow::{Result, bail, ensure};
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use graphtag_models::Channels;
 use graphtag_runtime::{Model, Selection, photo, tags};
 
@@ -18,7 +18,7 @@ use inputs::{Input, Source};
 use output::{Format, Printer, Tagged};
 
 /// Say what photos show.
-#[derive(FromArgs)]
+#[derive(ArgsInfo, FromArgs)]
 #[argh(subcommand, name = "tag")]
 pub struct Tag {
     /// model file; the embedded one if not given

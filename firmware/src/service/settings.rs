@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use graphtag_runtime::source::SourceKind;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,7 @@ const RELOADED: [&str; 13] = [
 /// rtsp://ADDRESS, http://ADDRESS (MJPEG), video:FILE, exec:COMMAND (a program that writes MJPEG or
 /// Y4M), - (the same on standard input), a folder or a photo. Without --http, --mqtt and the like, tags go to
 /// standard output only. SIGHUP reads the configuration file again; SIGTERM ends the run.
-#[derive(Clone, Debug, Default, FromArgs, Deserialize, Serialize)]
+#[derive(ArgsInfo, Clone, Debug, Default, FromArgs, Deserialize, Serialize)]
 #[argh(subcommand, name = "run")]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {

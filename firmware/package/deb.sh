@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Makes the Debian package of a target: bash firmware/package/deb.sh [TARGET [PROFILE [CARGO-DEB-OPTION]...]]
+# Without a target it is this machine's; aarch64-unknown-linux-gnu is arm64, armv7-unknown-linux-gnueabihf is armhf. The
+# profile is `dist` unless given. The last line on standard output is the package's path.
+#
+# Needs cargo-deb (`cargo install --locked cargo-deb`) and dpkg-dev; for another target its standard library (`rustup
+# target add`, or RUSTC as made by tests/arm/toolchain.sh) and Debian's cross compiler. With GLIBC=2.27 or the like it
+# links by cargo-zigbuild (`pip install ziglang cargo-zigbuild`) for systems with a glibc that old, and what was built
+# before is of no use.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+host=$(rustc -vV | sed -n 's/^host: //p')
+target=${1:-$host}
+profile=${2:-dist}
+aarch64=CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER
+armv7=CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER
+[ "$target" = "$host" ] || export "$aarch64=${!aarch64:-aarch64-linux-gnu-gcc}" "$armv7=${!armv7:-arm-linux-gnueabihf-gcc}"
+
+options=(--package graphtag --profile "$profile" --locked)
+if [ -n "${GLIBC:-}" ]; then
+    env -u "$aarch64" -u "$armv7" cargo zigbuild "${options[@]}" --target "$target.$GLIBC" >&2
+    options+=(--target "$target" --no-build)
+elif [ "$target" != "$host" ]; then
+    options+=(--target "$target")
+fi
+cargo deb "${options[@]}" "${@:3}"
