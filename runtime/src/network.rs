@@ -5,6 +5,7 @@ mod cost;
 mod error;
 mod guard;
 mod input;
+mod threads;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +13,6 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
-use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
@@ -22,6 +22,7 @@ use crate::pool::Pool;
 
 use error::one_line;
 use guard::guarded;
+use threads::Threads;
 
 pub use cost::{NodeCost, costs};
 pub use error::{ModelError, RunError};
@@ -68,7 +69,7 @@ pub struct Network {
     output_kind: OutputKind,
     properties: BTreeMap<String, String>,
     fused: Fused,
-    executor: Executor,
+    threads: Threads,
 }
 
 impl Network {
@@ -137,7 +138,7 @@ impl Network {
             output_kind: signature.output_kind,
             properties,
             fused,
-            executor: Executor::SingleThread,
+            threads: Threads::CALLER,
         })
     }
 
@@ -146,13 +147,7 @@ impl Network {
     /// # Errors
     /// When the system refuses that many threads.
     pub fn with_threads(mut self, threads: NonZeroUsize) -> Result<Self, ModelError> {
-        self.executor = match threads.get() {
-            1 => Executor::SingleThread,
-            threads => {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-                Executor::MultiThread(Arc::new(pool.build().map_err(ModelError::Threads)?))
-            }
-        };
+        self.threads = Threads::new(threads).map_err(ModelError::Threads)?;
         Ok(self)
     }
 
@@ -259,25 +254,17 @@ impl Network {
             }
             _ => return Err(RunError::InputForm),
         }
+        let threads = self.threads.count();
         let run = || match (&self.runner, input) {
             (Runner::Program(program), Input::Int8(image)) => {
-                let outputs = &mut [&mut *outputs][..];
-                match &self.executor {
-                    Executor::MultiThread(pool) => {
-                        let threads = pool.current_num_threads();
-                        pool.install(|| program.run(image, outputs, threads));
-                    }
-                    _ => program.run(image, outputs, 1),
-                }
+                program.run(image, &mut [&mut *outputs], threads);
                 Ok(())
             }
-            (Runner::Plan(plan, states), _) => {
-                let run = || self.run_plan(plan, states, input, outputs);
-                multithread_tract_scope(self.executor.clone(), run)
-            }
+            (Runner::Plan(plan, states), _) => self.run_plan(plan, states, input, outputs),
             (Runner::Program(_), Input::Float(_)) => unreachable!("a whole program has an entry"),
         };
-        guarded(run)
+        let outcome = self.threads.run(|| guarded(run));
+        outcome
             .and_then(|outcome: TractResult<()>| outcome.map_err(one_line))
             .map_err(RunError::Engine)?;
         match outputs.iter().all(|output| output.is_finite()) {

@@ -47,3 +47,16 @@ fn a_frame_allocates_the_filters_of_the_resizer_and_its_result_alone() {
     assert!(used.count_total <= resizing.count_total, "{used:?}");
     assert!(used.bytes_total < 64_000, "{used:?}");
 }
+
+#[test]
+fn loading_the_default_model_takes_few_megabytes() {
+    let mut model = None;
+    let loading = measure(|| model = Model::embedded().ok());
+    let model = model.unwrap();
+    let photo = frame(3);
+    let tagging = measure(|| drop(model.predict(&photo).unwrap()));
+    // The file, what tract makes of it, and what the engine does; then the engine's alone.
+    assert!(loading.bytes_max < 18_000_000, "{loading:?}");
+    assert!(loading.bytes_current < 7_000_000, "{loading:?}");
+    assert!(tagging.bytes_max < 4_000_000, "{tagging:?}");
+}

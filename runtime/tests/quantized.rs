@@ -2,8 +2,11 @@
 //! `tools/peers/fixtures.py`.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::thread;
 
+use graphtag_models::zoo;
 use graphtag_runtime::Network;
 use graphtag_runtime::network::Engine;
 use serde::Deserialize;
@@ -69,5 +72,34 @@ fn they_give_the_same_when_tract_runs_them() {
         let outputs = network.run(&image(&network)).unwrap();
         let difference = largest_difference(&outputs, &expected);
         assert!(difference < 3.01, "{name}: {difference} steps");
+    }
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let names = expected().into_keys();
+    let files = names.map(|name| std::fs::read(folder().join(format!("{name}.onnx"))).unwrap());
+    let bits = |network: &Network, image: &[f32]| -> Vec<u32> {
+        let outputs = network.run(image).unwrap();
+        outputs.into_iter().map(f32::to_bits).collect()
+    };
+    for file in files.chain([zoo::default_model().to_vec()]) {
+        let network = Network::from_bytes(&file).unwrap();
+        let image = image(&network);
+        let expected = bits(&network, &image);
+        for threads in [2, 3, 8] {
+            let network = Network::from_bytes(&file).unwrap();
+            let network = network
+                .with_threads(NonZeroUsize::new(threads).unwrap())
+                .unwrap();
+            // Two callers share them.
+            thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        (0..3).for_each(|_| assert_eq!(bits(&network, &image), expected))
+                    });
+                }
+            });
+        }
     }
 }

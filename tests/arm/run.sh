@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Tests on ARM cores, under emulation: bash tests/arm/run.sh [all]
 # Tests the kernels on every instruction set, which takes a few minutes; with `all` the whole runtime as well, with
-# tract, which takes half an hour of one core. Needs Debian's gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, qemu-user.
+# tract, which takes half an hour of one core. Needs Debian's gcc-aarch64-linux-gnu, libc6-dev-arm64-cross,
+# gcc-arm-linux-gnueabihf, libc6-dev-armhf-cross, qemu-user.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source tests/arm/environment.sh
-need aarch64-linux-gnu-gcc qemu-aarch64
-choose_compiler aarch64
+need aarch64-linux-gnu-gcc qemu-aarch64 arm-linux-gnueabihf-gcc qemu-arm
 
 # The kernels need nothing but the standard library: a crate of their own spares building tract.
 make_kernels_crate() {
@@ -41,21 +41,26 @@ test_program() {
 make_kernels_crate
 export CARGO_TARGET_DIR=$arm/kernels/target
 manifest=$arm/kernels/Cargo.toml
-tests=$(test_program --manifest-path "$manifest")
-cargo build --manifest-path "$manifest" --target "$target"
-
-# Pi 3, Pi 4 and Nano have no dot products; Pi 5 and Orin do; `max` is what no board has yet.
-while read -r core expected; do
-    found=$(on "$core" "$CARGO_TARGET_DIR/$target/debug/kernels")
-    echo "==== $core: $found"
-    [ "$found" = "$expected" ]
-    on "$core" "$tests"
-done <<'CORES'
-cortex-a53 neon
-cortex-a72 neon
-cortex-a76 neon-dotprod
-max neon-i8mm
+# Pi 3, Pi 4 and Nano have no dot products; Pi 5 and Orin do; `max` is what no board has yet. The Pi 2 is 32-bit, and so are
+# systems that leave a larger one's 64 bits unused.
+for architecture in armv7 aarch64; do
+    choose_compiler "$architecture"
+    tests=$(test_program --manifest-path "$manifest")
+    cargo build --manifest-path "$manifest" --target "$target"
+    while read -r of core expected; do
+        [ "$of" = "$architecture" ] || continue
+        found=$(on "$core" "$CARGO_TARGET_DIR/$target/debug/kernels")
+        echo "==== $core: $found"
+        [ "$found" = "$expected" ]
+        on "$core" "$tests"
+    done <<'CORES'
+armv7 cortex-a7 neon
+aarch64 cortex-a53 neon
+aarch64 cortex-a72 neon
+aarch64 cortex-a76 neon-dotprod
+aarch64 max neon-i8mm
 CORES
+done
 
 [ "${1:-}" = all ] || exit 0
 export CARGO_TARGET_DIR=$arm/target

@@ -24,6 +24,13 @@ fn the_default_model_runs_in_the_int8_engine_and_is_measured() {
     for path in ["/load_ms", "/peak_rss_kb", "/gmacs_per_s"] {
         assert!(number(&report, path) > 0.0, "{path}");
     }
+    if report["cpu"]["instruction_set"] != "scalar" {
+        let share = number(&report, "/share_of_peak");
+        let exact = number(&report, "/gmacs_per_s") / (2.0 * number(&report, "/peak_gmacs_per_s"));
+        assert!((share - exact).abs() < 1e-3, "{share} for {exact}");
+        assert!(share > 0.0 && share < 1.0, "{share}");
+        assert!(number(&report, "/profile/0/share_of_peak") > 0.0);
+    }
     for clock in ["wall_ms", "cpu_ms"] {
         for work in ["preprocess", "inference"] {
             let percentile = |name| number(&report, &format!("/{work}/{clock}/{name}"));

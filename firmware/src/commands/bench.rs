@@ -125,6 +125,7 @@ fn measure(options: &Bench, name: &str, file: &[u8]) -> Result<Report> {
         preprocess: preprocess.summary(),
         inference: inference.summary(),
         macs,
+        peak: timing::peak(),
         working_set: network.working_set(),
         fusion: network.fusion(),
         profile,

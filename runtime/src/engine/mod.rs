@@ -12,6 +12,7 @@ mod exits;
 mod expressions;
 mod graph;
 mod operation;
+mod parts;
 mod planes;
 mod pooling;
 mod products;

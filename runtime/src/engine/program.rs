@@ -4,12 +4,11 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
-
+use super::parts::in_parts;
 use super::vectors::{Exit, Vectors};
 use crate::kernels::{
-    AveragePool, Convolution, Depthwise, InstructionSet, Map, MaxPool, Product, Residual, Table,
-    TableMean, add_maps,
+    AveragePool, Convolution, Depthwise, InstructionSet, LANES, Map, MaxPool, Product, Residual,
+    Table, TableMean, add_maps,
 };
 use crate::pool::{Pool, locked};
 
@@ -162,7 +161,8 @@ impl Program {
             buffers[place] = output;
         }
         for ((id, exit), output) in self.exits.iter().zip(outputs) {
-            exit.run(self.map(image, buffers, *id), self.maps[*id], vectors);
+            let map = self.map(image, buffers, *id);
+            exit.run(map, self.maps[*id], vectors, threads);
             output.copy_from_slice(&vectors.values);
         }
         self.idle.give(workspace);
@@ -198,15 +198,18 @@ impl Program {
             .collect()
     }
 
-    fn step(
+    fn step<'a>(
         &self,
         task: &Task,
-        [input, other]: [&[i8]; 2],
+        [input, other]: [&'a [i8]; 2],
         output: &mut [i8],
         shape: Map,
         threads: usize,
     ) {
         let set = self.instruction_set;
+        let pixels = |map: &'a [i8], range: &Range<usize>| {
+            &map[range.start * shape.pixel..range.end * shape.pixel]
+        };
         match task {
             Task::Convolution(task) => {
                 in_parts(output, shape.pixels(), threads, |range, output| {
@@ -217,11 +220,30 @@ impl Program {
                 task.run(set, input, output, range);
             }),
             Task::Add(addition, zero_point) => {
-                add_maps(set, addition, *zero_point, [input, other], output);
+                in_parts(output, shape.pixels(), threads, |range, output| {
+                    let maps = [input, other].map(|map| pixels(map, &range));
+                    add_maps(set, addition, *zero_point, maps, output);
+                });
             }
-            Task::Multiply(product) => product.run(set, [input, other], shape.pixel, output),
-            Task::Lookup(table) => table.run(input, output),
-            Task::TableMean(task) => task.run(input, output),
+            Task::Multiply(product) => {
+                in_parts(output, shape.pixels(), threads, |range, output| {
+                    let is_gate = other.len() == shape.pixel;
+                    let factors = if is_gate {
+                        other
+                    } else {
+                        pixels(other, &range)
+                    };
+                    product.run(set, [pixels(input, &range), factors], shape.pixel, output);
+                });
+            }
+            Task::Lookup(table) => in_parts(output, shape.pixels(), threads, |range, output| {
+                table.run(pixels(input, &range), output);
+            }),
+            Task::TableMean(task) => {
+                in_parts(output, shape.pixel / LANES, threads, |blocks, output| {
+                    task.run(input, output, blocks);
+                });
+            }
             Task::MaxPool(task) => in_parts(output, shape.height, threads, |range, output| {
                 task.run(input, output, range);
             }),
@@ -230,24 +252,6 @@ impl Program {
             }),
         }
     }
-}
-
-/// Calls `run` for `threads` ranges of the `count` equal parts of `output`, each with those parts.
-fn in_parts(
-    output: &mut [i8],
-    count: usize,
-    threads: usize,
-    run: impl Fn(Range<usize>, &mut [i8]) + Sync,
-) {
-    if threads < 2 {
-        return run(0..count, output);
-    }
-    let size = count.div_ceil(threads);
-    let parts = output.par_chunks_mut(size * (output.len() / count));
-    parts.enumerate().for_each(|(index, output)| {
-        let start = index * size;
-        run(start..(start + size).min(count), output);
-    });
 }
 
 /// A buffer for every map but the input, so that no two that are needed at the same time share one, and the buffers'

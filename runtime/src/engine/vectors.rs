@@ -1,5 +1,6 @@
 //! How maps leave a program: as floats, and what the end of a classifier makes of them.
 
+use super::parts::in_parts;
 use super::program::Quantization;
 use crate::kernels::{Map, channel_sums, dequantize};
 
@@ -32,22 +33,26 @@ impl Exit {
     }
 
     /// Leaves the floats of `map`, whose shape is `shape`, in `vectors`.
-    pub fn run(&self, map: &[i8], shape: Map, vectors: &mut Vectors) {
+    pub fn run(&self, map: &[i8], shape: Map, vectors: &mut Vectors, threads: usize) {
         let Quantization { scale, zero_point } = self.quantization;
         let Vectors { values, spare } = vectors;
         values.clear();
         if self.means {
             let pixels = shape.pixels() as i32;
             let offset = i32::from(zero_point) * pixels;
-            channel_sums(map, shape, |_, sum| {
-                values.push((sum - offset) as f32 * scale / pixels as f32);
+            values.resize(shape.channels, 0.0);
+            in_parts(values, shape.channels, threads, |channels, values| {
+                let first = channels.start;
+                channel_sums(map, shape, channels, |channel, sum| {
+                    values[channel - first] = (sum - offset) as f32 * scale / pixels as f32;
+                });
             });
         } else {
             values.resize(shape.channels * shape.pixels(), 0.0);
             dequantize(map, shape, scale, zero_point, values);
         }
         for layer in &self.layers {
-            layer.run(values, spare);
+            layer.run(values, spare, threads);
         }
     }
 }
@@ -99,7 +104,7 @@ impl Layer {
     }
 
     /// Replaces `values`; `spare` is there to be used.
-    pub fn run(&self, values: &mut Vec<f32>, spare: &mut Vec<f32>) {
+    pub fn run(&self, values: &mut Vec<f32>, spare: &mut Vec<f32>, threads: usize) {
         match self {
             Layer::Scale(factors) => {
                 for (value, factor) in values.iter_mut().zip(factors) {
@@ -114,11 +119,14 @@ impl Layer {
             Layer::Linear { weights, bias } => {
                 spare.clear();
                 spare.extend_from_slice(bias);
-                for (value, weights) in values.iter().zip(weights.chunks_exact(bias.len())) {
-                    for (sum, weight) in spare.iter_mut().zip(weights) {
-                        *sum += value * weight;
+                in_parts(spare, bias.len(), threads, |outputs, sums| {
+                    let rows = weights.chunks_exact(bias.len());
+                    for (value, weights) in values.iter().zip(rows) {
+                        for (sum, weight) in sums.iter_mut().zip(&weights[outputs.clone()]) {
+                            *sum += value * weight;
+                        }
                     }
-                }
+                });
                 std::mem::swap(values, spare);
             }
             Layer::Normalize { smallest } => {
@@ -161,20 +169,20 @@ mod tests {
         ];
         let expected = [vec![2.0, -1.0], vec![3.0, 0.0], vec![3.5, 6.0, 0.0]];
         for (layer, expected) in layers.iter().zip(expected) {
-            layer.run(&mut values, &mut spare);
+            layer.run(&mut values, &mut spare, 1);
             assert_eq!(values, expected);
             assert_eq!(layer.length(2), values.len());
         }
         values = vec![3.0, -4.0];
-        Layer::Normalize { smallest: 2.0 }.run(&mut values, &mut spare);
+        Layer::Normalize { smallest: 2.0 }.run(&mut values, &mut spare, 1);
         assert_eq!(values, [0.6, -0.8]);
-        Layer::Normalize { smallest: 2.0 }.run(&mut values, &mut spare);
+        Layer::Normalize { smallest: 2.0 }.run(&mut values, &mut spare, 1);
         assert_eq!(values, [0.3, -0.4]);
         values = vec![0.0, 200.0, -200.0];
-        Layer::Sigmoid.run(&mut values, &mut spare);
+        Layer::Sigmoid.run(&mut values, &mut spare, 1);
         assert_eq!(values, [0.5, 1.0, 0.0]);
         values = vec![800.0, 800.0];
-        Layer::Softmax.run(&mut values, &mut spare);
+        Layer::Softmax.run(&mut values, &mut spare, 1);
         assert_eq!(values, [0.5, 0.5]);
         assert_eq!(Layer::linear(vec![1.0; 5], vec![0.0; 2], 3), None);
     }

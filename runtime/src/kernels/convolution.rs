@@ -4,8 +4,12 @@ use std::ops::Range;
 
 #[cfg(target_arch = "aarch64")]
 use super::aarch64;
+#[cfg(target_arch = "arm")]
+use super::arm;
 use super::geometry::{DEPTH, LANES, Map, Window};
 use super::instruction_set::InstructionSet;
+#[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+use super::neon;
 use super::pointwise::Residual;
 use super::requantize::Requantization;
 use super::scalar;
@@ -35,7 +39,7 @@ pub struct Convolution {
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     pub(super) unsigned_bias: Vec<i32>,
     /// Whether two products of these weights and any bytes always fit into 16 bits.
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
     pub(super) products_pair: bool,
     /// As many pixels of the padding as a row of the kernel has taps.
     pub(super) blank: Vec<i8>,
@@ -92,8 +96,8 @@ impl Convolution {
             weights: packed,
             bias: less(zero_point),
             unsigned_bias: less(zero_point + 128),
-            #[cfg(target_arch = "aarch64")]
-            products_pair: aarch64::products_pair(weights),
+            #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+            products_pair: neon::products_pair(weights),
             blank: vec![input_zero_point; input.pixel * window.kernel[1]],
         }
     }
@@ -120,6 +124,8 @@ impl Convolution {
         assert!(output.len() >= pixels.len() * self.output.pixel);
         assert!(self.residual.is_none() || residual.len() >= self.output.bytes());
         match instruction_set {
+            #[cfg(target_arch = "arm")]
+            InstructionSet::Neon => arm::convolution(self, input, residual, output, pixels),
             InstructionSet::Scalar => scalar::convolution(self, input, residual, output, pixels),
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => x86::avx2::convolution(self, input, residual, output, pixels),

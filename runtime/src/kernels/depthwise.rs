@@ -4,8 +4,12 @@ use std::ops::Range;
 
 #[cfg(target_arch = "aarch64")]
 use super::aarch64;
+#[cfg(target_arch = "arm")]
+use super::arm;
 use super::geometry::{LANES, Map, Window};
 use super::instruction_set::InstructionSet;
+#[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+use super::neon;
 use super::requantize::Requantization;
 use super::scalar;
 #[cfg(target_arch = "x86_64")]
@@ -32,7 +36,7 @@ pub struct Depthwise {
     #[cfg(target_arch = "x86_64")]
     pub(super) columns: Option<x86::columns::Columns>,
     /// See [`super::Convolution`].
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
     pub(super) products_pair: bool,
     /// A pixel of the padding.
     pub(super) blank: Vec<i8>,
@@ -89,8 +93,8 @@ impl Depthwise {
             requantization,
             weights: packed,
             bias: padded,
-            #[cfg(target_arch = "aarch64")]
-            products_pair: aarch64::products_pair(weights),
+            #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+            products_pair: neon::products_pair(weights),
             blank: vec![input_zero_point; input.pixel],
         }
     }
@@ -121,6 +125,8 @@ impl Depthwise {
         assert!(input.len() >= self.input.bytes() && rows.end <= self.output.height);
         assert!(output.len() >= rows.len() * self.output.row());
         match instruction_set {
+            #[cfg(target_arch = "arm")]
+            InstructionSet::Neon => arm::depthwise(self, input, output, rows),
             InstructionSet::Scalar => scalar::depthwise(self, input, output, rows),
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx2 => x86::avx2::depthwise(self, input, output, rows),

@@ -14,8 +14,8 @@ pub enum InstructionSet {
     /// x86-64 with AVX-512 F, BW and VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
-    /// aarch64 without dot products.
-    #[cfg(target_arch = "aarch64")]
+    /// aarch64 without dot products, and 32-bit ARM with vectors.
+    #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
     Neon,
     /// aarch64 with dot products of four pairs of bytes.
     #[cfg(target_arch = "aarch64")]
@@ -52,6 +52,10 @@ impl InstructionSet {
                 }
             }
         }
+        #[cfg(target_arch = "arm")]
+        if super::arm::has_vectors() {
+            available.push(InstructionSet::Neon);
+        }
         available
     }
 
@@ -68,7 +72,7 @@ impl InstructionSet {
             InstructionSet::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512Vnni => "avx512-vnni",
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
             InstructionSet::Neon => "neon",
             #[cfg(target_arch = "aarch64")]
             InstructionSet::NeonDotprod => "neon-dotprod",

@@ -6,10 +6,15 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+#[cfg(target_arch = "arm")]
+mod arm;
 mod convolution;
 mod depthwise;
 mod geometry;
 mod instruction_set;
+#[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+mod neon;
+mod peak;
 mod planes;
 mod pointwise;
 mod pooling;
@@ -24,6 +29,7 @@ pub use convolution::Convolution;
 pub use depthwise::Depthwise;
 pub use geometry::{LANES, Map, Window};
 pub use instruction_set::InstructionSet;
+pub use peak::multiply_registers;
 pub use planes::PlaneConvolution;
 pub use pointwise::{Residual, add_maps, channel_sums, dequantize, quantize, quantize_image};
 pub use pooling::{AveragePool, MaxPool, TableMean};

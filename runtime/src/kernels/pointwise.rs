@@ -1,5 +1,7 @@
 //! What is done value by value, and sums over a map.
 
+use std::ops::Range;
+
 #[cfg(target_arch = "aarch64")]
 use super::aarch64;
 use super::geometry::{LANES, Map};
@@ -62,7 +64,7 @@ pub fn quantize_image(
         InstructionSet::Avx2 | InstructionSet::Avx512Vnni => {
             x86::vectors::quantize_image(image, shape, quantization, output);
         }
-        InstructionSet::Scalar => quantize_planes(image, shape, quantization, output),
+        _ => quantize_planes(image, shape, quantization, output),
     }
 }
 
@@ -134,20 +136,25 @@ pub(super) fn add_values(
     }
 }
 
-/// Calls `sum` for every channel with the sum of all pixels of `map`.
+/// Calls `sum` for each of `channels` with its sum over all pixels of `map`.
 ///
 /// # Panics
-/// When `map` is shorter than its shape calls for.
-pub fn channel_sums(map: &[i8], shape: Map, mut sum: impl FnMut(usize, i32)) {
+/// When `map` is shorter than its shape calls for, or has no such channels.
+pub fn channel_sums(
+    map: &[i8],
+    shape: Map,
+    channels: Range<usize>,
+    mut sum: impl FnMut(usize, i32),
+) {
     let map = &map[..shape.bytes()];
-    for start in (0..shape.channels).step_by(LANES) {
+    for start in channels.clone().step_by(LANES) {
         let mut sums = [0; LANES];
         for pixel in map.chunks_exact(shape.pixel) {
             for (sum, &value) in sums.iter_mut().zip(&pixel[start..]) {
                 *sum += i32::from(value);
             }
         }
-        let channels = (start..shape.channels).zip(sums);
+        let channels = (start..channels.end).zip(sums);
         channels.for_each(|(channel, total)| sum(channel, total));
     }
 }

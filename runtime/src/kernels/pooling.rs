@@ -117,14 +117,14 @@ pub struct TableMean {
 }
 
 impl TableMean {
-    /// Computes the pixel `output`.
+    /// Computes the groups `blocks` of [`LANES`] channels into `output`, which holds these alone.
     ///
     /// # Panics
-    /// When a slice is shorter than its map.
-    pub fn run(&self, input: &[i8], output: &mut [i8]) {
+    /// When a slice is shorter than its map or its channels.
+    pub fn run(&self, input: &[i8], output: &mut [i8], blocks: Range<usize>) {
         let pixels = input[..self.input.bytes()].chunks_exact(self.input.pixel);
         let count = self.input.pixels() as f32;
-        for (block, output) in output.chunks_exact_mut(LANES).enumerate() {
+        for (block, output) in blocks.zip(output.chunks_exact_mut(LANES)) {
             let mut sums = [0.0; LANES];
             for pixel in pixels.clone() {
                 for (sum, &value) in sums.iter_mut().zip(&pixel[block * LANES..]) {

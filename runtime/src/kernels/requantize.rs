@@ -29,12 +29,14 @@ impl Requantization {
     }
 }
 
+/// 1.5 * 2^23: next to it floats are whole numbers.
+pub(super) const WHOLE: f32 = 12_582_912.0;
+
 /// The nearest integer, the even one of two, of a value that is at most 2^22 either way.
 ///
-/// Next to 1.5 * 2^23 floats are whole numbers, so that the addition rounds: unlike `round_ties_even`, which is a
+/// Next to [`WHOLE`] floats are whole numbers, so that the addition rounds: unlike `round_ties_even`, which is a
 /// function call on x86-64 without SSE 4.1, and a saturating `as`, compilers make vectors of it everywhere.
 #[inline(always)]
 pub(super) fn round_to_even(value: f32) -> i32 {
-    const WHOLE: f32 = 12_582_912.0;
     (value + WHOLE).to_bits() as i32 - WHOLE.to_bits() as i32
 }

@@ -21,6 +21,8 @@ pub struct Measured<'a> {
     pub preprocess: Summary,
     pub inference: Summary,
     pub macs: u64,
+    /// Multiply-accumulates that one core could do in a second, if that is known.
+    pub peak: Option<f64>,
     pub working_set: usize,
     pub fusion: &'a Fusion,
     pub profile: Vec<StepTime>,
@@ -39,6 +41,10 @@ pub struct Report {
     macs: u64,
     /// By the median of the wall-clock time.
     gmacs_per_s: f64,
+    /// Of int8 on one core, as its instructions give on registers alone.
+    peak_gmacs_per_s: Option<f64>,
+    /// Of what as many cores as threads could do.
+    share_of_peak: Option<f64>,
     peak_rss_kb: Option<u64>,
     /// Bytes of the int8 engine's feature maps.
     working_set_bytes: usize,
@@ -66,12 +72,27 @@ struct Step {
     ms: f64,
     macs: u64,
     gmacs_per_s: f64,
+    share_of_peak: Option<f64>,
 }
 
 impl Report {
     /// Adds what is known of the machine.
     pub fn new(measured: Measured) -> Self {
         let Measured { macs, .. } = measured;
+        let peak = measured.peak.map(|peak| peak / 1e9);
+        let share = |rate: f64| Some(rounded(rate / (peak? * measured.threads as f64), 1e4));
+        let gmacs_per_s = rate(macs, measured.inference.wall_ms.p50);
+        let step = |step: StepTime| {
+            let ms = milliseconds(step.median);
+            let gmacs_per_s = rate(step.macs, ms);
+            Step {
+                name: step.name,
+                ms,
+                macs: step.macs,
+                gmacs_per_s,
+                share_of_peak: share(gmacs_per_s),
+            }
+        };
         let name = Path::new(measured.name);
         Report {
             model: name
@@ -88,13 +109,15 @@ impl Report {
             preprocess: measured.preprocess,
             inference: measured.inference,
             macs,
-            gmacs_per_s: rate(macs, measured.inference.wall_ms.p50),
+            gmacs_per_s,
+            peak_gmacs_per_s: peak.map(|peak| rounded(peak, 1e2)),
+            share_of_peak: share(gmacs_per_s),
             peak_rss_kb: machine::peak_rss_kb(),
             working_set_bytes: measured.working_set,
             fused_ops: measured.fusion.fused.len(),
             unfused_ops: measured.fusion.unfused.len(),
             cpu: Cpu::here(),
-            profile: measured.profile.into_iter().map(Step::from).collect(),
+            profile: measured.profile.into_iter().map(step).collect(),
             pipeline: (!measured.pipeline.is_empty()).then(|| Pipeline {
                 overhead: pipeline::overhead(&measured.pipeline),
                 stages: measured.pipeline,
@@ -137,6 +160,13 @@ impl Report {
             self.fused_ops,
             self.unfused_ops
         )?;
+        if let (Some(peak), Some(share)) = (self.peak_gmacs_per_s, self.share_of_peak) {
+            writeln!(
+                to,
+                "  {:.1} % of the int8 peak, {peak:.1} GMAC/s a core",
+                share * 100.0
+            )?;
+        }
         if let Some(kilobytes) = self.peak_rss_kb {
             let maps = self.working_set_bytes as f64 / 1e6;
             let peak = kilobytes as f64 / 1e3;
@@ -153,9 +183,14 @@ impl Report {
                 name,
                 ms,
                 gmacs_per_s,
+                share_of_peak,
                 ..
             } = step;
-            writeln!(to, "  {ms:9.3} ms  {gmacs_per_s:6.1} GMAC/s  {name}")?;
+            write!(to, "  {ms:9.3} ms  {gmacs_per_s:6.1} GMAC/s  ")?;
+            if let Some(share) = share_of_peak {
+                write!(to, "{:5.1} %  ", share * 100.0)?;
+            }
+            writeln!(to, "{name}")?;
         }
         Ok(())
     }
@@ -184,20 +219,12 @@ fn write_summary(to: &mut impl Write, title: &str, summary: Summary) -> io::Resu
     )
 }
 
-impl From<StepTime> for Step {
-    fn from(step: StepTime) -> Self {
-        let ms = milliseconds(step.median);
-        Step {
-            name: step.name,
-            ms,
-            macs: step.macs,
-            gmacs_per_s: rate(step.macs, ms),
-        }
-    }
-}
-
 /// 10^9 a second, rounded to hundredths.
 fn rate(macs: u64, milliseconds: f64) -> f64 {
-    let rate = macs as f64 / 1e6 / milliseconds.max(1e-6);
-    (rate * 100.0).round() / 100.0
+    rounded(macs as f64 / 1e6 / milliseconds.max(1e-6), 1e2)
+}
+
+/// Rounded to whole parts, of which `parts` make one.
+fn rounded(value: f64, parts: f64) -> f64 {
+    (value * parts).round() / parts
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use graphtag_runtime::kernels::{InstructionSet, multiply_registers};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
@@ -22,6 +23,29 @@ pub fn time<T>(work: impl FnOnce() -> T) -> (T, Took) {
         cpu: cpu_time().saturating_sub(cpu),
     };
     (result, took)
+}
+
+/// Multiply-accumulates of bytes that this core does in a second at most, in the best of several attempts; `None` where
+/// the kernels have no instructions for them.
+pub fn peak() -> Option<f64> {
+    const ATTEMPTS: usize = 5;
+    const LONG_ENOUGH: Duration = Duration::from_millis(5);
+    let set = InstructionSet::detect();
+    let mut rounds = 1 << 10;
+    let mut best = 0.0_f64;
+    let mut attempts = 0;
+    while attempts < ATTEMPTS {
+        let start = Instant::now();
+        let macs = multiply_registers(set, rounds)?;
+        let took = start.elapsed();
+        if took < LONG_ENOUGH {
+            rounds *= 2;
+            continue;
+        }
+        best = best.max(macs as f64 / took.as_secs_f64());
+        attempts += 1;
+    }
+    Some(best)
 }
 
 fn cpu_time() -> Duration {

@@ -5,11 +5,11 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 use std::ops::Range;
 
-use super::convolution::{Run, Tile, Windows, by_tiles};
 use super::dotprod;
 use super::finish::{Finish, bias};
 use crate::kernels::convolution::Convolution;
 use crate::kernels::geometry::{DEPTH, LANES};
+use crate::kernels::neon::{Run, Tile, Windows, by_tiles};
 
 /// The largest tile fills 24 of 32 registers with sums.
 const TILES: [Tile; 6] = [

@@ -3,11 +3,11 @@
 use std::arch::aarch64::*;
 use std::ops::Range;
 
-use super::convolution::{Run, Tile, Windows, by_tiles};
 use super::finish::{Finish, bias};
 use super::products::{smlal2, smull2};
 use crate::kernels::convolution::Convolution;
 use crate::kernels::geometry::{DEPTH, LANES};
+use crate::kernels::neon::{Run, Tile, Windows, by_tiles};
 
 /// The largest tile fills 16 of 32 registers with sums.
 const TILES: [Tile; 2] = [tile::<1, true>, tile::<2, true>];

@@ -3,6 +3,7 @@
 
 pub mod avx2;
 pub mod columns;
+pub mod peak;
 pub mod planes;
 pub mod vectors;
 pub mod vnni;

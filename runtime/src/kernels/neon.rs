@@ -1,4 +1,5 @@
-//! What the dense convolutions of all instruction sets have in common: their way over pixels and taps.
+//! What the kernels for ARM have in common: the way of dense convolutions over pixels and taps.
+#![allow(unsafe_code)]
 
 use std::ops::Range;
 
@@ -160,4 +161,10 @@ impl<'a> Windows<'a> {
             steps: self.merged * steps,
         }
     }
+}
+
+/// Whether two products of `weights` and any bytes always fit into 16 bits: 2 * 128 * 127 does, 2 * 128 * 128
+/// does not.
+pub fn products_pair(weights: &[i8]) -> bool {
+    !weights.contains(&i8::MIN)
 }
