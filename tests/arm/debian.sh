@@ -1,8 +1,7 @@
-# For scripts, to be sourced: Debian's packages for arm64, unpacked and not installed. A package for this machine is
-# named PACKAGE:amd64.
+# For scripts, to be sourced: Debian's packages, unpacked and not installed.
 
-# use_debian STATE: from here on apt-get and apt-cache take from the machine's own sources, but with a state of their own
-# in the folder STATE, which knows arm64 and leaves the machine's alone.
+# use_debian STATE: from here on apt-get and apt-cache mean packages for arm64, and PACKAGE:amd64 one for this machine. They
+# take from the machine's own sources, with a state of their own in the folder STATE that leaves the machine's alone.
 use_debian() {
     local state=$1
     mkdir -p "$state"/{lists/partial,cache/archives/partial}
@@ -20,7 +19,7 @@ CONF
 unpack() {
     local folder=$1 packages
     packages=$(mktemp -d)
-    (cd "$packages" && apt-get download -qq "${@:2}")
+    (cd "$packages" && apt-get download -qq -o APT::Sandbox::User=root "${@:2}")
     mkdir -p "$folder"
     find "$packages" -name '*.deb' -exec dpkg -x {} "$folder" \;
     rm -r "$packages"

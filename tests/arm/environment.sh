@@ -27,6 +27,18 @@ choose_compiler() {
     has_library rustc || export RUSTC=$arm/rust/bin/rustc
 }
 
+# Builds graphtag and the tests of the runtime, in one go, so that what they depend on is built once: tests/arm/run.sh and
+# tests/arm/board.sh share it. Prints what cargo says in JSON.
+build() {
+    CARGO_TARGET_DIR=$arm/target cargo build --locked --profile arm --target "$target" --message-format \
+        json-render-diagnostics --package graphtag-runtime --package graphtag --bins --tests
+}
+
+# Where build puts graphtag.
+graphtag() {
+    echo "$arm/target/$target/arm/graphtag"
+}
+
 # Ends the script if a program is missing: as a failure under CI, as skipped otherwise.
 need() {
     local program

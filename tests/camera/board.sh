@@ -1,26 +1,35 @@
 #!/usr/bin/env bash
-# A whole machine with cameras, in qemu: tests/camera/board.sh GRAPHTAG
+# A whole machine with cameras, in qemu: tests/camera/board.sh GRAPHTAG [q35|virt|raspi3b]
 #
-# Boots Debian's own kernel with a virtual camera for raw pictures (vivid) and one for JPEGs (v4l2loopback), and does there
-# what tests/camera/init says: lists cameras, takes pictures of several formats and sizes, takes a camera away and
-# brings it back. Prints a line per check; status 0 when all passed. One minute; writes to target/camera alone.
+# Boots Debian's own kernel with virtual cameras for raw pictures (vivid), one for JPEGs (v4l2loopback) and a screen, and
+# does there what tests/camera/init says: lists cameras, takes pictures of several formats and sizes, shows real photos to
+# a camera, takes a camera away and brings it back. Prints a line per check; status 0 when all passed. A minute or some;
+# writes to target/camera alone.
 #
-# Packages: busybox-static cpio ffmpeg gcc kmod linux-headers-amd64 make qemu-system-x86 v4l-utils. With ARCHITECTURE=arm64:
-# qemu-system-arm instead, and BUSYBOX, V4L2_CTL and SYSROOT name an ARM busybox, an ARM v4l2-ctl and the folder that has
-# its and graphtag's libraries below lib; JPEGs are then left out.
+# q35 is a PC and takes a GRAPHTAG of this machine; the others are ARM boards, without a network and, raspi3b, a screen.
+# Packages: busybox-static cpio ffmpeg gcc kmod linux-headers-amd64 make qemu-system-x86 v4l-utils; for ARM
+# gcc-aarch64-linux-gnu and qemu-system-arm.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 graphtag=${1:?the graphtag binary}
-architecture=${ARCHITECTURE:-amd64}
-work=$here/../../target/camera/$architecture
-root=$work/root
+machine=${2:-q35}
 
-case $architecture in
+common=(-smp 2 -m 768 -device virtio-gpu-pci)
+modules=(vivid virtio_pci virtio_gpu)
+# The clock of a board counts instructions, a thousand million a second: what it sees of time does not depend on what else
+# this machine does, and waiting takes none. Linux on a PC hangs with such a clock.
+counted=(-accel tcg -icount shift=0,sleep=off)
+case $machine in
     # Emulated: KVM within a virtual machine may hang.
-    amd64) qemu=(qemu-system-x86_64 -M q35 -cpu max) console=ttyS0 ;;
-    arm64) qemu=(qemu-system-aarch64 -M virt -cpu cortex-a72) console=ttyAMA0 ;;
-    *) echo "board.sh: no machine for $architecture" && exit 2 ;;
+    q35) architecture=amd64 console=ttyS0 qemu=(qemu-system-x86_64 -M q35 -cpu max -accel tcg,thread=multi "${common[@]}") ;;
+    virt) architecture=arm64 console=ttyAMA0 qemu=(qemu-system-aarch64 -M virt -cpu cortex-a72 "${counted[@]}" "${common[@]}") ;;
+    # The console is the second serial port; the watchdog is what turns it off.
+    raspi3b) architecture=arm64 console=ttyS1 qemu=(qemu-system-aarch64 -M raspi3b "${counted[@]}" -serial null) modules=(vivid bcm2835_wdt) ;;
+    *) echo "board.sh: no machine $machine" && exit 2 ;;
 esac
+packages=$repository/target/camera/$architecture
+work=$packages/$machine
+root=$work/root
 
 # A person may lack a program; CI may not.
 need() {
@@ -30,81 +39,107 @@ need() {
     exit
 }
 
-# NAME FOLDER: a package of Debian, unpacked and not installed.
-unpack() {
-    mkdir -p "$work" "$2"
-    (cd "$work" && rm -f "$1"_*.deb && apt-get -qq -o APT::Sandbox::User=root download "$1")
-    dpkg -x "$work/$1"_*.deb "$2"
+# Debian's, unpacked below $packages: the kernel, a camera for JPEGs, which Debian has as source alone, and what an ARM
+# machine needs beside them, with the headers that modules are built against.
+fetch_packages() {
+    [ "$architecture" = amd64 ] || use_debian "$packages/apt"
+    local image version
+    image=$(apt-cache depends "linux-image-$architecture" | sed -n 's/.*Depends: \(linux-image-.*\)/\1/p' | head -n 1)
+    [ -n "$image" ] || { echo "board.sh: apt has no linux-image-$architecture (apt-get update?)" && exit 1; }
+    version=${image#linux-image-}
+    unpack "$packages/kernel" "$image"
+    depmod -b "$packages/kernel" "$version"
+    unpack "$packages/loopback" v4l2loopback-dkms
+    if [ "$architecture" = arm64 ]; then
+        unpack_all "$packages/system" busybox-static v4l-utils
+        unpack "$packages/headers" "linux-headers-$version" "linux-headers-${version%-*}-common" linux-kbuild-6.1:amd64
+        sed -i "s|/usr/src|$packages/headers/usr/src|" "$packages/headers/usr/src/linux-headers-$version/Makefile"
+    fi
+    touch "$packages/complete"
 }
 
-fetch_kernel() {
-    compgen -G "$work/kernel/lib/modules/*/modules.dep" >/dev/null && return
-    local package
-    package=$(apt-cache depends "linux-image-$architecture" | sed -n 's/.*Depends: \(linux-image-.*\)/\1/p' | head -n 1)
-    [ -n "$package" ] || { echo "board.sh: apt has no linux-image-$architecture (apt-get update?)" && exit 1; }
-    unpack "$package" "$work/kernel"
-    depmod -b "$work/kernel" "$(ls "$work/kernel/lib/modules")"
-}
-
-# Debian has v4l2loopback as source alone.
 make_loopback() {
-    local headers=/usr/src/linux-headers-$version
-    if [ "$architecture" != amd64 ] || [ ! -d "$headers" ]; then
+    local source headers=/usr/src/linux-headers-$version
+    [ "$architecture" = amd64 ] || headers=$packages/headers$headers
+    if [ ! -d "$headers" ]; then
         echo "skipped: JPEGs need $headers"
-        [ "${CI:-}" != true ] || [ "$architecture" != amd64 ]
+        [ "${CI:-}" != true ]
         return
     fi
-    [ -d "$work/loopback" ] || unpack v4l2loopback-dkms "$work/loopback"
-    local source
-    source=$(echo "$work"/loopback/usr/src/v4l2loopback-*)
-    make -s -C "$headers" M="$source" modules >"$work/loopback.log" 2>&1
-    strip --strip-debug -o "$root/modules/v4l2loopback.ko" "$source/v4l2loopback.ko"
+    source=$(echo "$packages"/loopback/usr/src/v4l2loopback-*)
+    make -s -C "$headers" M="$source" ${cross:+CROSS_COMPILE=$cross} modules >"$packages/loopback.log" 2>&1
+    "${cross:-}strip" --strip-debug -o "$root/modules/v4l2loopback.ko" "$source/v4l2loopback.ko"
     for colour in red green blue; do
         ffmpeg -v error -y -f lavfi -i "color=$colour:s=640x480" -frames:v 1 -c:v mjpeg "$root/$colour.jpg"
     done
 }
 
-add_program() {
-    cp -L "$1" "$root/bin/$2"
-    if [ -n "${SYSROOT:-}" ]; then
-        mkdir -p "$root/lib"
-        cp -Lu "$SYSROOT"/lib/*.so* "$root/lib/"
+# The photos as a camera delivers them, and in `order` the label that each must get.
+add_photos() {
+    mkdir "$root/photos"
+    sed -n 's/^ *"\(.*\)\.jpg": \["\([^"]*\)".*/\1 \2/p' "$repository/tests/photos/labels.json" >"$root/photos/order"
+    local photo
+    while read -r photo _; do
+        ffmpeg -v error -nostdin -i "$repository/tests/photos/$photo.jpg" -pix_fmt yuyv422 -f rawvideo \
+            -vf 'scale=640:480:force_original_aspect_ratio=increase,crop=640:480' "$root/photos/$photo.yuyv"
+    done <"$root/photos/order"
+    cp "$repository/tests/photos/dog.jpg" "$root/photos/"
+}
+
+add_programs() {
+    mkdir -p "$root"/{bin,lib}
+    cp "$graphtag" "$root/bin/graphtag"
+    if [ "$architecture" = arm64 ]; then
+        cp "$packages/system/bin/busybox" "$packages/system/usr/bin/v4l2-ctl" "$root/bin/"
+        cp -L "$packages"/system/{,usr/}lib/aarch64-linux-gnu/*.so* "$root/lib/"
         return
     fi
+    cp "$(command -v busybox)" "$(command -v v4l2-ctl)" "$root/bin/"
     local library
-    ldd "$1" | grep -o '/[^ ]*' | while read -r library; do
+    ldd "$root"/bin/{graphtag,v4l2-ctl} | grep -o '/[^ ]*\.so[^ ]*' | while read -r library; do
         mkdir -p "$root$(dirname "$library")"
         cp -Lu "$library" "$root$library"
     done
 }
 
-# With those that it needs, in the order of loading.
-add_vivid() {
+# NAME...: with those that they need, in the order of loading.
+add_modules() {
+    local module
     mkdir -p "$root/modules"
-    modprobe -d "$work/kernel" -S "$version" --show-depends vivid | while read -r _ path _; do
-        cp "$path" "$root/modules/"
-        basename "$path"
+    for module; do
+        modprobe -d "$packages/kernel" -S "$version" --show-depends "$module"
+    done | awk '$1 == "insmod" && !seen[$2]++ {print $2}' | while read -r module; do
+        cp "$module" "$root/modules/"
+        basename "$module"
     done >"$root/modules/order"
 }
 
-for program in "${qemu[0]}" "${BUSYBOX:-busybox}" "${V4L2_CTL:-v4l2-ctl}" cpio depmod; do
+for program in "${qemu[0]}" cpio depmod ffmpeg; do
     need "$program"
 done
-fetch_kernel
-version=$(ls "$work/kernel/lib/modules")
+source "$repository/tests/arm/debian.sh"
+if [ "$architecture" = arm64 ]; then
+    cross=aarch64-linux-gnu-
+    need "${cross}gcc"
+else
+    need busybox
+    need v4l2-ctl
+fi
+[ -e "$packages/complete" ] || fetch_packages
+version=$(ls "$packages/kernel/lib/modules")
+[ "$machine" != raspi3b ] || qemu+=(-dtb "$packages"/kernel/usr/lib/linux-image-*/broadcom/bcm2837-rpi-3-b.dtb)
 rm -rf "$root"
-mkdir -p "$root"/{bin,dev,etc,proc,sys,tmp}
-cp "$(command -v "${BUSYBOX:-busybox}")" "$root/bin/busybox"
-add_program "$(command -v "${V4L2_CTL:-v4l2-ctl}")" v4l2-ctl
-add_program "$graphtag" graphtag
-add_vivid
+mkdir -p "$root"/{dev,etc,proc,sys,tmp}
+add_programs
+add_modules "${modules[@]}"
 make_loopback
-cp "$here/init" "$root/init"
-cp "$here/../fixtures/colours.onnx" "$root/model.onnx"
+add_photos
+cp "$repository/tests/camera/init" "$root/init"
+cp "$repository/tests/fixtures/colours.onnx" "$root/model.onnx"
 (cd "$root" && find . | cpio -o -H newc --quiet) | gzip -1 >"$work/initrd.gz"
 
-timeout --foreground 170 "${qemu[@]}" -accel tcg,thread=multi -smp 2 -m 768 -nographic -no-reboot -net none \
-    -kernel "$work"/kernel/boot/vmlinuz-* -initrd "$work/initrd.gz" -append "console=$console quiet panic=1" \
+timeout --foreground 900 "${qemu[@]}" -display none -serial stdio -no-reboot -net none \
+    -kernel "$packages"/kernel/boot/vmlinuz-* -initrd "$work/initrd.gz" -append "console=$console quiet panic=1" \
     </dev/null | tr -d '\r' | tee "$work/log" | grep --line-buffered -E '^(ok|FAILED|  \||[0-9]+ passed)' || true
 grep -q '^[0-9]* passed, 0 failed' "$work/log" || {
     echo "board.sh: not all passed; everything that the machine said is in $work/log"

@@ -1,0 +1,55 @@
+"""Milliseconds that an inference would take on boards, from what its hottest blocks cost by llvm-mca's model of their core.
+
+    python estimate.py CORE MILLIONS LLVM_BIN < BLOCKS
+
+CORE is the emulated one, MILLIONS its instructions per inference, BLOCKS what the plugin (instructions.c) printed. Prints a
+row of a Markdown table for each board of that core.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+# Emulated core: boards with their GHz, and the core by which LLVM models theirs.
+BOARDS = {
+    "cortex-a53": [("Raspberry Pi Zero 2 W", "Cortex-A53", 1.0, "cortex-a53"), ("Raspberry Pi 3B", "Cortex-A53", 1.2, "cortex-a53")],
+    "cortex-a72": [("Jetson Nano", "Cortex-A57", 1.43, "cortex-a57"), ("Raspberry Pi 4B", "Cortex-A72", 1.5, "cortex-a72")],
+    "cortex-a76": [("Jetson Orin Nano", "Cortex-A78AE", 1.5, "neoverse-n1"), ("Raspberry Pi 5", "Cortex-A76", 2.4, "neoverse-n1")],
+}
+ITERATIONS = 100
+
+
+def run(program, arguments, text):
+    return subprocess.run([program, *arguments], input=text, capture_output=True, text=True, check=True).stdout
+
+
+def assembly(code, llvm):
+    """The instructions of a block, from its bytes in hexadecimal."""
+    code = " ".join(f"0x{code[index:index + 2]}" for index in range(0, len(code), 2))
+    text = run(llvm / "llvm-mc", ["--disassemble", "--triple=aarch64", "--mattr=+all"], code)
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("."))
+
+
+def cycles(code, model, llvm):
+    """Cycles of one execution of a block among many."""
+    arguments = ["--mtriple=aarch64", f"--mcpu={model}", "--mattr=+all", f"--iterations={ITERATIONS}"]
+    report = run(llvm / "llvm-mca", arguments, assembly(code, llvm))
+    return int(re.search(r"Total Cycles: +(\d+)", report)[1]) / ITERATIONS
+
+
+def main():
+    core, millions, llvm = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
+    blocks = [line.split()[1:] for line in sys.stdin if line.startswith("block:")]
+    for board, name, clock, model in BOARDS[core]:
+        executed = spent = 0
+        for count, code in blocks:
+            instructions = len(code) // 8
+            executed += int(count)
+            spent += int(count) / instructions * cycles(code, model, llvm)
+        per_cycle = executed / spent
+        print(f"| {board} | {name}, {clock} GHz | {model} | {per_cycle:.2f} | {millions / per_cycle / clock:.0f} ms |")
+
+
+if __name__ == "__main__":
+    main()
