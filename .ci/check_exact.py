@@ -31,8 +31,12 @@ def cut(model: onnx.ModelProto) -> tuple[onnx.ModelProto, float]:
     nodes = list(part.graph.node)
     del nodes[nodes.index(last) + 1:]
     nodes.append(helper.make_node("Flatten", [last.output[0]], ["flat"], axis=1))
-    del part.graph.node[:], part.graph.output[:], part.graph.value_info[:], part.metadata_props[:]
+    read = {name for node in nodes for name in node.input}
+    initializers = [tensor for tensor in model.graph.initializer if tensor.name in read]
+    for field in (part.graph.node, part.graph.output, part.graph.value_info, part.graph.initializer, part.metadata_props):
+        del field[:]
     part.graph.node.extend(nodes)
+    part.graph.initializer.extend(initializers)
     part.graph.output.append(helper.make_tensor_value_info("flat", onnx.TensorProto.FLOAT, [1, None]))
     return part, scale
 
@@ -73,7 +77,8 @@ def main() -> int:
             above = run(model, image) >= thresholds
             expected = sorted(label for label, is_above in zip(labels, above) if is_above)
 
-            is_well = largest <= 1 and tags == expected
+            # A map of a single value would be equal without telling anything.
+            is_well = largest <= 1 and tags == expected and len(numpy.unique(ours)) > 100
             failed |= not is_well
             print(
                 f"{photo}: {different} of {steps.size} values differ, by {largest} at most; tags {', '.join(tags)}"
