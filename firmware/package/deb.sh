@@ -24,7 +24,7 @@ if [ -n "${GLIBC:-}" ]; then
 elif [ "$target" != "$host" ]; then
     options+=(--target "$target")
 fi
-deb=$(cargo deb "${options[@]}" --compress-type gz --fast "${@:3}" | tail -n 1)
+deb=$(cargo deb "${options[@]}" --compress-system --fast "${@:3}" | tail -n 1)
 
 # dpkg-shlibdeps knows the symbols of this machine's glibc alone: the least version is told by the binary itself.
 unpacked=$(mktemp -d)
