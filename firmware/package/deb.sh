@@ -33,5 +33,6 @@ chmod 755 "$unpacked"
 dpkg-deb --raw-extract "$deb" "$unpacked"
 glibc=$(readelf --version-info "$unpacked/usr/bin/graphtag" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1)
 sed -i "s/^Depends: .*/&, libc6 (>= ${glibc#GLIBC_})/" "$unpacked/DEBIAN/control"
-dpkg-deb --root-owner-group -Zxz --build "$unpacked" "$deb" >&2
+dpkg-deb --root-owner-group -Zxz --build "$unpacked" "$deb.part" >&2
+mv "$deb.part" "$deb"
 echo "$deb"
