@@ -3,7 +3,7 @@
 # Without a target it is this machine's; aarch64-unknown-linux-gnu is arm64, armv7-unknown-linux-gnueabihf is armhf. The
 # profile is `dist` unless given. The last line on standard output is the package's path.
 #
-# Needs cargo-deb (`cargo install --locked cargo-deb`) and dpkg-dev; for another target its standard library (`rustup
+# Needs cargo-deb (`cargo install --locked cargo-deb`) and binutils; for another target its standard library (`rustup
 # target add`, or RUSTC as made by tests/arm/toolchain.sh) and Debian's cross compiler. With GLIBC=2.27 or the like it
 # links by cargo-zigbuild (`pip install ziglang cargo-zigbuild`) for systems with a glibc that old, and what was built
 # before is of no use.
@@ -24,4 +24,15 @@ if [ -n "${GLIBC:-}" ]; then
 elif [ "$target" != "$host" ]; then
     options+=(--target "$target")
 fi
-cargo deb "${options[@]}" "${@:3}"
+deb=$(cargo deb "${options[@]}" --compress-system --fast "${@:3}" | tail -n 1)
+
+# dpkg-shlibdeps knows the symbols of this machine's glibc alone: the least version is told by the binary itself.
+unpacked=$(mktemp -d)
+trap 'rm -r "$unpacked"' EXIT
+chmod 755 "$unpacked"
+dpkg-deb --raw-extract "$deb" "$unpacked"
+glibc=$(readelf --version-info "$unpacked/usr/bin/graphtag" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1)
+sed -i "s/^Depends: .*/&, libc6 (>= ${glibc#GLIBC_})/" "$unpacked/DEBIAN/control"
+dpkg-deb --root-owner-group -Zxz --build "$unpacked" "$deb.part" >&2
+mv "$deb.part" "$deb"
+echo "$deb"

@@ -18,7 +18,7 @@ const ENCODED: char = '\0';
 /// What the command line asks for.
 pub enum Parsed {
     /// A command to run.
-    Command(Command),
+    Command(Box<Command>),
     /// Help or the version, to print.
     Print(String),
     /// Wrong usage: the problem in one line.
@@ -86,7 +86,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Parsed {
         Ok(Arguments {
             command: Some(command),
             ..
-        }) => Parsed::Command(command),
+        }) => Parsed::Command(Box::new(command)),
         Ok(_) => Parsed::Wrong("no command given".into()),
         Err(exit) if exit.status.is_ok() => Parsed::Print(exit.output),
         Err(exit) => {

@@ -19,7 +19,7 @@ pub use commands::config::devices;
 pub fn main() -> ExitCode {
     graphtag_runtime::network::silence_caught_panics();
     let result = match arguments::parse(std::env::args_os().skip(1)) {
-        Parsed::Command(command) => commands::run(command),
+        Parsed::Command(command) => commands::run(*command),
         Parsed::Print(text) => print(&text),
         Parsed::Wrong(problem) => {
             eprintln!("graphtag: {problem}; see graphtag --help");

@@ -130,14 +130,16 @@ state() {
     inside curl --silent --fail --retry 20 --retry-delay 1 --retry-all-errors http://127.0.0.1:8080/api/state
 }
 
-# The commands of a section of README.md as the user of a board; without services those that are about them are left out.
+# The commands of a section of README.md as the user of a board. qemu-user can't change users, so that there all is
+# done by root; and where no services run, what is about them is left out.
 follow() {
     local command
     while read -r command; do
-        if ! $booted && grep -qE 'systemctl|journalctl|curl' <<<"$command"; then
-            continue
+        if $booted; then
+            check "README: $command" inside runuser -u pi -- sh -c "cd && $command"
+        elif ! grep -qE 'systemctl|journalctl|curl' <<<"$command"; then
+            check "README: $command" inside sh -c "cd /home/pi && ${command//sudo /}"
         fi
-        check "README: $command" inside runuser -u pi -- sh -c "cd && $command"
     done < <(tests/package/readme.sh "$1")
 }
 
