@@ -5,8 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::network::{Activation, Network, Operation};
-use crate::{efficientnet_lite, head};
+use crate::backbone::Backbone;
+use crate::head::Head;
+use crate::network::Network;
+use crate::operation::{Activation, Operation};
 
 /// Everything that determines a network but its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,19 +23,6 @@ pub struct Architecture {
     pub labels: usize,
 }
 
-/// A convolutional backbone.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Backbone {
-    /// EfficientNet-Lite: no squeeze-and-excitation, ReLU6, fixed stem and last convolution.
-    EfficientNetLite {
-        /// 0 to 4.
-        variant: u8,
-        /// Multiplies the channels of the published variant; 1 is the published one.
-        width: f32,
-    },
-}
-
 /// Image height and width in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputSize {
@@ -43,59 +32,14 @@ pub struct InputSize {
     pub width: usize,
 }
 
-/// What follows the backbone's last feature map.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Head {
-    /// Global average pooling and a classifier.
-    Linear {
-        /// The classifier.
-        classifier: Classifier,
-    },
-    /// Global average pooling, channels re-weighted by a graph over the labels, and a classifier.
-    Graph {
-        /// The kind of graph layer.
-        layer: GraphLayer,
-        /// Length of the labels' embeddings.
-        embedding: usize,
-        /// The classifier.
-        classifier: Classifier,
-    },
-}
-
-/// The kind of the graph head's two layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum GraphLayer {
-    /// Graph convolution.
-    Gcn,
-    /// Single-head graph attention.
-    Gat,
-}
-
-/// The last layer before the sigmoid.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Classifier {
-    /// x W + b.
-    Plain,
-    /// scale * cos(x, W_k).
-    Angular {
-        /// The paper's s.
-        scale: f32,
-    },
-}
-
 /// An architecture that can't be read or built.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ArchitectureError {
     /// No backbone has this name.
-    #[error("unknown architecture {0:?}: known are efficientnet-lite0 to efficientnet-lite4")]
+    #[error("unknown architecture {0:?}: known are {known}", known = listed(Backbone::names()))]
     UnknownBackbone(String),
     /// No head has this name.
-    #[error(
-        "unknown head {0:?}: known are linear, linear-angular, graph-gcn (or graph) and graph-gat"
-    )]
+    #[error("unknown head {0:?}: known are {known}", known = listed(Head::names()))]
     UnknownHead(String),
     /// An input size that is not `SIZE` or `HEIGHTxWIDTH` in 32..=4096.
     #[error("input size {0:?} is not SIZE or HEIGHTxWIDTH with sides of 32 to 4096 pixels")]
@@ -103,21 +47,39 @@ pub enum ArchitectureError {
     /// A width multiplier that is not in 0.1..=8.
     #[error("width multiplier {0} is not within 0.1 to 8")]
     Width(f32),
+    /// An input size that the backbone can't take.
+    #[error("input size {0} is not of multiples of {1} pixels, which the backbone needs")]
+    Multiple(InputSize, usize),
+    /// Sizes of a decoder out of bounds.
+    #[error(
+        "a decoder of {width} features and {feed_forward} in its feed-forward layer: {heads} must divide the \
+         first, and both be at most 8192"
+    )]
+    Decoder {
+        /// Features per query.
+        width: usize,
+        /// Features within the feed-forward layer.
+        feed_forward: usize,
+        /// Heads of the attention.
+        heads: usize,
+    },
     /// A number of labels that is not in 1..=100000.
     #[error("{0} labels are not within 1 to 100000")]
     Labels(usize),
+}
+
+fn listed(names: impl Iterator<Item = &'static str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
 }
 
 impl Architecture {
     /// The layers, from `image` to `probabilities`.
     pub fn lower(&self) -> Network {
         let mut network = Network::with_image(self.input.height, self.input.width);
-        let features = match self.backbone {
-            Backbone::EfficientNetLite { variant, width } => {
-                efficientnet_lite::push(&mut network, variant, width)
-            }
-        };
-        let logits = head::push(&mut network, &self.head, features, self.labels);
+        let features = self.backbone.push(&mut network);
+        let logits = self
+            .head
+            .push(&mut network, self.backbone, features, self.labels);
         network.push(
             "probabilities",
             Operation::Activation(Activation::Sigmoid),
@@ -139,16 +101,8 @@ impl Architecture {
         if !(1..=100_000).contains(&self.labels) {
             return Err(ArchitectureError::Labels(self.labels));
         }
-        let Backbone::EfficientNetLite { variant, width } = self.backbone;
-        if variant > 4 {
-            return Err(ArchitectureError::UnknownBackbone(
-                self.backbone.to_string(),
-            ));
-        }
-        if !(0.1..=8.0).contains(&width) {
-            return Err(ArchitectureError::Width(width));
-        }
-        Ok(())
+        self.head.validate()?;
+        self.backbone.validate(self.input)
     }
 }
 
@@ -159,78 +113,6 @@ impl fmt::Display for Architecture {
             "{}, {} head, {} pixels, {} labels",
             self.backbone, self.head, self.input, self.labels
         )
-    }
-}
-
-impl fmt::Display for Backbone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Backbone::EfficientNetLite { variant, width } = self;
-        write!(f, "efficientnet-lite{variant}")?;
-        if *width != 1.0 {
-            write!(f, " x {width}")?;
-        }
-        Ok(())
-    }
-}
-
-impl FromStr for Backbone {
-    type Err = ArchitectureError;
-
-    /// Reads `efficientnet-lite0` to `efficientnet-lite4`, of the published width.
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        name.strip_prefix("efficientnet-lite")
-            .and_then(|digit| digit.parse().ok())
-            .filter(|variant| *variant <= 4)
-            .map(|variant| Backbone::EfficientNetLite {
-                variant,
-                width: 1.0,
-            })
-            .ok_or_else(|| ArchitectureError::UnknownBackbone(name.into()))
-    }
-}
-
-impl fmt::Display for Head {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Head::Linear {
-                classifier: Classifier::Plain,
-            } => "linear",
-            Head::Linear { .. } => "linear-angular",
-            Head::Graph {
-                layer: GraphLayer::Gcn,
-                ..
-            } => "graph-gcn",
-            Head::Graph {
-                layer: GraphLayer::Gat,
-                ..
-            } => "graph-gat",
-        })
-    }
-}
-
-impl FromStr for Head {
-    type Err = ArchitectureError;
-
-    /// Reads `linear`, `linear-angular`, `graph-gcn` (or `graph`) and `graph-gat`; the graph heads have
-    /// embeddings of 300 and an angular classifier of scale 17, as published for the graph head.
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let angular = Classifier::Angular { scale: 17.0 };
-        let graph = |layer| Head::Graph {
-            layer,
-            embedding: 300,
-            classifier: angular,
-        };
-        match name {
-            "linear" => Ok(Head::Linear {
-                classifier: Classifier::Plain,
-            }),
-            "linear-angular" => Ok(Head::Linear {
-                classifier: angular,
-            }),
-            "graph" | "graph-gcn" => Ok(graph(GraphLayer::Gcn)),
-            "graph-gat" => Ok(graph(GraphLayer::Gat)),
-            _ => Err(ArchitectureError::UnknownHead(name.into())),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The COCO-80 labels, their embeddings and how often they occur together.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::weights::Tensor;
 
@@ -8,7 +8,7 @@ const EMBEDDINGS: &str = include_str!("../data/coco80.glove300.txt");
 const COOCCURRENCE: &str = include_str!("../data/coco80.cooccurrence.json");
 
 /// How often labels occur, and occur together, over a set of photos.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cooccurrence {
     /// The K labels.
     pub labels: Vec<String>,

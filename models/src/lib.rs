@@ -7,9 +7,9 @@
 
 mod adjacency;
 mod architecture;
+mod backbone;
 mod channels;
 pub mod cost;
-mod efficientnet_lite;
 mod fold;
 mod golden;
 mod head;
@@ -17,21 +17,25 @@ pub mod labels;
 mod metadata;
 mod network;
 pub mod onnx;
+mod operation;
 pub mod quantization;
+mod shape;
 mod weights;
 pub mod zoo;
 
 pub use adjacency::{AdjacencySettings, adjacency};
-pub use architecture::{
-    Architecture, ArchitectureError, Backbone, Classifier, GraphLayer, Head, InputSize,
-};
+pub use architecture::{Architecture, ArchitectureError, InputSize};
+pub use backbone::{Backbone, EfficientNet, MobileNetV3};
 pub use channels::Channels;
 pub use fold::{FoldError, fold, fold_batch_norm, folded, without_batch_norm};
 pub use golden::{Golden, MAX_GOLDEN_BYTES};
+pub use head::{Classifier, GraphLayer, Head};
 pub use metadata::{
     Accuracy, ColorOrder, Filter, Metadata, MetadataError, Preprocessing, Provenance, Resize,
     SCHEMA_VERSION,
 };
-pub use network::{Activation, Convolution, Layer, Network, Operation, Parameter, Shape};
+pub use network::{Layer, Network, Parameter};
+pub use operation::{Activation, Convolution, Operation};
 pub use quantization::{Quantization, QuantizationParameters, QuantizedConvolution};
+pub use shape::Shape;
 pub use weights::{Tensor, Weights, WeightsError};

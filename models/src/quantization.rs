@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::network::{Activation, Network, Operation};
+use crate::network::Network;
+use crate::operation::{Activation, Operation};
+use crate::shape::Shape;
 
 /// real = scale * (int8 - zero_point).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,31 +37,29 @@ pub struct Quantization {
     pub convolutions: BTreeMap<String, QuantizedConvolution>,
 }
 
-/// The layers of a folded network whose outputs are stored as int8: the image, every convolution (or the
-/// ReLU6 that alone reads it, which is fused) and every sum. All that follows the last of them is float.
+/// The layers of a folded network whose outputs are stored as int8: every feature map, but for a
+/// convolution's whose ReLU or ReLU6 is fused. All else is float.
 pub fn int8_layers(network: &Network) -> Vec<usize> {
     (0..network.layers.len())
-        .filter(|&index| match network.layers[index].operation {
-            Operation::Image | Operation::Add => true,
-            Operation::Convolution(_) => fused_relu6(network, index).is_none(),
-            Operation::Activation(Activation::Relu6) => {
-                let input = network.layers[index].inputs[0];
-                fused_relu6(network, input) == Some(index)
-            }
-            _ => false,
+        .filter(|&index| {
+            let is_map = matches!(network.layers[index].output, Shape::Map { .. });
+            is_map && fused_relu(network, index).is_none()
         })
         .collect()
 }
 
-/// The ReLU6 that is the only reader of convolution `index`: saturation of the int8 output implements it,
-/// since zero is stored as -128 and the largest value is at most 6.
-pub fn fused_relu6(network: &Network, index: usize) -> Option<usize> {
+/// The ReLU or ReLU6 that is the only reader of convolution `index`: saturation of the int8 output implements
+/// it, since zero is stored as -128, and of ReLU6 the largest value is at most 6.
+pub fn fused_relu(network: &Network, index: usize) -> Option<usize> {
     if !matches!(network.layers[index].operation, Operation::Convolution(_)) {
         return None;
     }
     let mut readers =
         (0..network.layers.len()).filter(|&i| network.layers[i].inputs.contains(&index));
     let reader = readers.next()?;
-    let is_relu6 = network.layers[reader].operation == Operation::Activation(Activation::Relu6);
-    (is_relu6 && readers.next().is_none()).then_some(reader)
+    let is_relu = matches!(
+        network.layers[reader].operation,
+        Operation::Activation(Activation::Relu | Activation::Relu6)
+    );
+    (is_relu && readers.next().is_none()).then_some(reader)
 }

@@ -5,10 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use graphtag_models::{
-    Metadata, Network, Provenance, Weights, fold, labels, onnx, without_batch_norm,
+    Architecture, Metadata, Network, Provenance, Weights, fold, onnx, without_batch_norm,
 };
+use serde_json::{Value, json};
 
-use crate::training::recipe::{Recipe, efficientnet_lite_preprocessing};
+use crate::data::sha256;
+use crate::training::recipe::{Recipe, preprocessing};
 
 /// The threshold of every label before calibration.
 const UNCALIBRATED: f32 = 0.5;
@@ -30,22 +32,54 @@ impl Deployment {
     ///
     /// # Errors
     /// When a file can't be read or the weights are not those of the recipe's network.
-    pub fn open(recipe: &Path, weights: &Path, training: &Path, name: &str) -> Result<Self> {
+    pub fn trained(
+        recipe: &Path,
+        labels: Vec<String>,
+        weights: &Path,
+        training: &Path,
+        name: &str,
+    ) -> Result<Self> {
         let recipe = Recipe::open(recipe)?;
-        let labels = labels::coco80();
         let architecture = recipe.architecture(labels.len(), recipe.deployed_input)?;
         let network = without_batch_norm(&architecture.lower())?;
-        let (network, weights) =
-            load(&network, weights).with_context(|| weights.display().to_string())?;
         let training = fs::read(training)
             .map_err(anyhow::Error::from)
             .and_then(|bytes| Ok(serde_json::from_slice(&bytes)?))
             .with_context(|| format!("{}: not a record of training", training.display()))?;
+        Deployment::folded(architecture, &network, weights, labels, training, name)
+    }
+
+    /// Folds the weights of `import` into the network of `architecture`.
+    ///
+    /// # Errors
+    /// When the file can't be read or the weights are not those of the network.
+    pub fn imported(
+        architecture: Architecture,
+        labels: Vec<String>,
+        weights: &Path,
+        name: &str,
+    ) -> Result<Self> {
+        let network = architecture.lower();
+        let bytes = fs::read(weights).with_context(|| weights.display().to_string())?;
+        let training = json!({"imported_weights_sha256": sha256(&bytes)});
+        Deployment::folded(architecture, &network, weights, labels, training, name)
+    }
+
+    fn folded(
+        architecture: Architecture,
+        network: &Network,
+        weights: &Path,
+        labels: Vec<String>,
+        training: Value,
+        name: &str,
+    ) -> Result<Self> {
+        let (network, weights) =
+            load(network, weights).with_context(|| weights.display().to_string())?;
         let metadata = Metadata {
             name: name.into(),
             thresholds: vec![UNCALIBRATED; labels.len()],
             labels,
-            preprocessing: efficientnet_lite_preprocessing(recipe.deployed_input),
+            preprocessing: preprocessing(architecture.backbone, architecture.input),
             architecture: Some(architecture),
             provenance: Provenance {
                 training,

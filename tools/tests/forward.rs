@@ -5,21 +5,20 @@ use std::path::PathBuf;
 
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use graphtag_models::{
-    Architecture, Head, InputSize, Metadata, Network, Operation, Provenance, Weights, fold,
-    fold_batch_norm, onnx,
+    Architecture, Backbone, Head, InputSize, Metadata, Network, Operation, Provenance, Weights,
+    fold, fold_batch_norm, onnx,
 };
 use graphtag_runtime::preprocess;
-use graphtag_tools::import::efficientnet_lite;
+use graphtag_tools::import::import;
 use graphtag_tools::training::forward::{Mode, image_value, run, run_between};
 use graphtag_tools::training::parameters::{Parameters, values};
-use graphtag_tools::training::recipe::efficientnet_lite_preprocessing;
+use graphtag_tools::training::recipe::preprocessing;
 use serde_json::Value;
 
 fn architecture(head: &str, width: f32, size: usize, labels: usize) -> Architecture {
-    let graphtag_models::Backbone::EfficientNetLite { variant, .. } =
-        "efficientnet-lite0".parse().unwrap();
+    let lite0: Backbone = "efficientnet-lite0".parse().unwrap();
     Architecture {
-        backbone: graphtag_models::Backbone::EfficientNetLite { variant, width },
+        backbone: lite0.with_width(width),
         head: head.parse::<Head>().unwrap(),
         input: InputSize {
             height: size,
@@ -92,10 +91,11 @@ fn imported_lite0_gives_pytorchs_logits() {
     let fixture: Value =
         serde_json::from_str(include_str!("../fixtures/efficientnet_lite0.json")).unwrap();
     let photo = image::load_from_memory(include_bytes!("../fixtures/cat_224.png")).unwrap();
-    let preprocessing = efficientnet_lite_preprocessing(224);
+    let architecture = architecture("linear", 1.0, 224, 1000);
+    let preprocessing = preprocessing(architecture.backbone, architecture.input);
     let pixels = preprocess::tensor(&photo.into_rgb8(), &preprocessing);
-    let network = architecture("linear", 1.0, 224, 1000).lower();
-    let weights = efficientnet_lite(&path, &network).unwrap();
+    let network = architecture.lower();
+    let weights = import(&path, &architecture).unwrap();
 
     let device = Device::flex();
     let parameters = Parameters::new(&weights, &device);
@@ -148,7 +148,7 @@ fn float_onnx_equals_burn() {
             name: "test".into(),
             labels: (0..5).map(|label| format!("label {label}")).collect(),
             thresholds: vec![0.5; 5],
-            preprocessing: efficientnet_lite_preprocessing(64),
+            preprocessing: preprocessing(architecture.backbone, architecture.input),
             architecture: Some(architecture),
             provenance: Provenance::default(),
             accuracy: vec![],

@@ -57,6 +57,12 @@ impl Graph {
         self.constant(name, dims, DataType::Int32, bytes.collect())
     }
 
+    /// Adds a constant of i64, a list, and returns its name.
+    pub(super) fn int64s(&mut self, name: String, values: &[i64]) -> String {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+        self.constant(name, &[values.len()], DataType::Int64, bytes.collect())
+    }
+
     /// Adds a constant of i8 and returns its name.
     pub(super) fn int8s(&mut self, name: String, dims: &[usize], values: &[i8]) -> String {
         let bytes = values.iter().map(|value| value.cast_unsigned());
@@ -98,6 +104,26 @@ pub(super) fn int(name: &str, value: usize) -> AttributeProto {
         name: name.into(),
         i: value as i64,
         r#type: AttributeType::Int.into(),
+        ..Default::default()
+    }
+}
+
+/// A float attribute.
+pub(super) fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        f: value,
+        r#type: AttributeType::Float.into(),
+        ..Default::default()
+    }
+}
+
+/// A string attribute.
+pub(super) fn string(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        s: value.into(),
+        r#type: AttributeType::String.into(),
         ..Default::default()
     }
 }

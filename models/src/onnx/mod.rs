@@ -4,6 +4,7 @@
 //! bear the names of their layers. The same arguments always give the same bytes. The graph is the last field
 //! of the file, so a file cut short anywhere is recognised as such.
 
+mod decoder;
 mod float;
 mod graph;
 mod proto;
@@ -14,8 +15,9 @@ use std::collections::BTreeMap;
 use prost::Message;
 
 use crate::metadata::{Metadata, MetadataError};
-use crate::network::{Layer, Network, Shape};
+use crate::network::{Layer, Network};
 use crate::quantization::Quantization;
+use crate::shape::Shape;
 use crate::weights::{Weights, WeightsError};
 
 use graph::Graph;

@@ -91,9 +91,15 @@ pub struct AttributeProto {
     /// The setting's name.
     #[prost(string, tag = "1")]
     pub name: String,
+    /// Value of a float.
+    #[prost(float, tag = "2")]
+    pub f: f32,
     /// Value of an integer.
     #[prost(int64, tag = "3")]
     pub i: i64,
+    /// Value of a string.
+    #[prost(bytes = "vec", tag = "4")]
+    pub s: Vec<u8>,
     /// Value of a list of integers.
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
@@ -108,8 +114,12 @@ pub struct AttributeProto {
 pub enum AttributeType {
     /// None.
     Undefined = 0,
+    /// `f`.
+    Float = 1,
     /// `i`.
     Int = 2,
+    /// `s`.
+    String = 3,
     /// `ints`.
     Ints = 7,
 }
@@ -143,6 +153,8 @@ pub enum DataType {
     Int8 = 3,
     /// Signed 32 bits.
     Int32 = 6,
+    /// Signed 64 bits.
+    Int64 = 7,
 }
 
 /// The name, type and shape of an input or output.

@@ -1,8 +1,12 @@
-//! The int8 form: `QLinearConv` between `QuantizeLinear` and `DequantizeLinear`, all of the standard domain.
+//! The int8 form: `QLinearConv`, and every other layer that makes a feature map between `DequantizeLinear` and
+//! `QuantizeLinear`, all of the standard domain.
 
-use crate::network::{Convolution, Layer, Network, Operation};
+use std::collections::HashSet;
+
+use crate::network::{Layer, Network};
+use crate::operation::{Activation, Convolution, Operation};
 use crate::quantization::{
-    Quantization, QuantizationParameters, QuantizedConvolution, fused_relu6, int8_layers,
+    Quantization, QuantizationParameters, QuantizedConvolution, fused_relu, int8_layers,
 };
 use crate::weights::Weights;
 
@@ -19,7 +23,7 @@ pub(super) fn graph(
     weights: &Weights,
     quantization: &Quantization,
 ) -> Result<GraphProto, OnnxError> {
-    let int8 = int8_layers(network);
+    let int8: HashSet<usize> = int8_layers(network).into_iter().collect();
     let mut writer = Writer {
         network,
         weights,
@@ -31,8 +35,8 @@ pub(super) fn graph(
         match layer.operation {
             Operation::Image => writer.push_image(index)?,
             Operation::Convolution(convolution) => writer.push_convolution(index, &convolution)?,
-            Operation::Add => writer.push_add(index)?,
-            _ if int8.contains(&index) => {} // A ReLU6 that its convolution has saturated already.
+            _ if writer.values[index].int8.is_some() => {} // A ReLU that its convolution has saturated already.
+            _ if int8.contains(&index) => writer.push_requantized(index)?,
             _ => writer.push_float(index)?,
         }
     }
@@ -59,7 +63,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn push_image(&mut self, index: usize) -> Result<(), OnnxError> {
         let layer = &self.network.layers[index];
-        let image = push_layer(&mut self.graph, layer, &[], self.weights)?;
+        let image = push_layer(&mut self.graph, layer, &[], &layer.name, self.weights)?;
         let quantized = format!("{}.quantized", layer.name);
         let quantize = format!("{}.quantize", layer.name);
         self.push_quantize(&quantize, index, &image, &quantized)?;
@@ -70,7 +74,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// One `QLinearConv`, whose output is that of the ReLU6 after it where there is one.
+    /// One `QLinearConv`, whose output is that of the ReLU or ReLU6 after it where there is one.
     fn push_convolution(&mut self, index: usize, shape: &Convolution) -> Result<(), OnnxError> {
         let layer = &self.network.layers[index];
         let name = &layer.name;
@@ -81,11 +85,11 @@ impl Writer<'_> {
         let weight_shape = &self.network.parameters(index)[0].shape;
         check_convolution(layer, quantized, weight_shape)?;
 
-        let relu6 = fused_relu6(self.network, index);
-        let output = relu6.unwrap_or(index);
+        let relu = fused_relu(self.network, index);
+        let output = relu.unwrap_or(index);
         let output_layer = &self.network.layers[output];
-        if relu6.is_some() {
-            check_relu6(output_layer, self.parameters(output)?)?;
+        if relu.is_some() {
+            check_relu(output_layer, self.parameters(output)?)?;
         }
         let [image_scale, image_zero_point] = self.push_parameters(input)?;
         let [output_scale, output_zero_point] = self.push_parameters(output)?;
@@ -119,28 +123,33 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The sum in float of both summands, quantised again.
-    fn push_add(&mut self, index: usize) -> Result<(), OnnxError> {
+    /// The layer in float, of dequantised inputs, and quantised again.
+    fn push_requantized(&mut self, index: usize) -> Result<(), OnnxError> {
         let layer = &self.network.layers[index];
         let name = &layer.name;
-        let a = self.float(layer.inputs[0])?;
-        let b = self.float(layer.inputs[1])?;
-        let sum = self
-            .graph
-            .node("Add", name, &[&a, &b], &format!("{name}.sum"), vec![]);
-        self.push_quantize(&format!("{name}.quantize"), index, &sum, name)?;
+        let role = match layer.operation {
+            Operation::Add => "sum",
+            _ => "real",
+        };
+        let real = self.push_real(index, &format!("{name}.{role}"))?;
+        self.push_quantize(&format!("{name}.quantize"), index, &real, name)?;
         self.values[index].int8 = Some(name.clone());
         Ok(())
     }
 
     fn push_float(&mut self, index: usize) -> Result<(), OnnxError> {
+        let output = self.push_real(index, &self.network.layers[index].name)?;
+        self.values[index].float = Some(output);
+        Ok(())
+    }
+
+    /// The layer in float, of dequantised inputs.
+    fn push_real(&mut self, index: usize, output: &str) -> Result<String, OnnxError> {
         let layer = &self.network.layers[index];
         let inputs = layer.inputs.iter().map(|&input| self.float(input));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        let output = push_layer(&mut self.graph, layer, &inputs, self.weights)?;
-        self.values[index].float = Some(output);
-        Ok(())
+        push_layer(&mut self.graph, layer, &inputs, output, self.weights)
     }
 
     /// The int8 output of layer `index`, which `reader` is to read.
@@ -232,11 +241,14 @@ fn check_convolution(
     Ok(())
 }
 
-/// Saturation is ReLU6 only if -128 stands for 0 and 127 for at most 6.
-fn check_relu6(layer: &Layer, parameters: QuantizationParameters) -> Result<(), OnnxError> {
-    if parameters.zero_point != i8::MIN || parameters.scale * 255.0 > 6.0 * (1.0 + RELU6_TOLERANCE)
-    {
-        return Err(refusal(layer, "is fused, but does not saturate at 0 and 6"));
+/// Saturation is ReLU only if -128 stands for 0, and ReLU6 only if 127 stands for at most 6.
+fn check_relu(layer: &Layer, parameters: QuantizationParameters) -> Result<(), OnnxError> {
+    if parameters.zero_point != i8::MIN {
+        return Err(refusal(layer, "is fused, but does not saturate at 0"));
+    }
+    let is_relu6 = layer.operation == Operation::Activation(Activation::Relu6);
+    if is_relu6 && parameters.scale * 255.0 > 6.0 * (1.0 + RELU6_TOLERANCE) {
+        return Err(refusal(layer, "is fused, but does not saturate at 6"));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use example::{quantize, tiny};
-use graphtag_models::quantization::{fused_relu6, int8_layers};
+use graphtag_models::quantization::{fused_relu, int8_layers};
 use graphtag_models::{Operation, Quantization, fold, onnx};
 use graphtag_runtime::Network;
 use graphtag_runtime::network::Engine;
@@ -88,7 +88,7 @@ fn every_int8_layer_is_within_a_step_of_its_definition() {
             continue;
         }
         let inputs: Vec<&Stored> = layer.inputs.iter().map(|input| &stored[input]).collect();
-        let actual = &stored[&fused_relu6(&network, index).unwrap_or(index)];
+        let actual = &stored[&fused_relu(&network, index).unwrap_or(index)];
         let convolution = quantization.convolutions.get(&layer.name);
         let expected =
             reference::int8_layer(&network, index, convolution, &inputs, actual.parameters);
@@ -254,7 +254,7 @@ fn defined_values(
         let convolution = quantization.convolutions.get(&layer.name);
         let output = match layer.operation {
             Operation::Image => index,
-            Operation::Convolution(_) => fused_relu6(network, index).unwrap_or(index),
+            Operation::Convolution(_) => fused_relu(network, index).unwrap_or(index),
             Operation::Add => index,
             _ => continue,
         };

@@ -129,6 +129,7 @@ pub fn layer(network: &Network, weights: &Weights, index: usize, inputs: &[&[f64
                 })
                 .collect()
         }
+        other => panic!("no example has {other:?}; graphtag-tools holds it against PyTorch"),
     }
 }
 
@@ -227,11 +228,17 @@ fn by_channel(map: &[f64], channels: usize, f: impl Fn(usize, f64) -> f64) -> Ve
 }
 
 fn activate(activation: Activation, x: f64) -> f64 {
+    let sigmoid = 1.0 / (1.0 + (-x).exp());
+    let hard_sigmoid = (x + 3.0).clamp(0.0, 6.0) / 6.0;
     match activation {
+        Activation::Relu => x.max(0.0),
         Activation::Relu6 => x.clamp(0.0, 6.0),
         Activation::LeakyRelu { slope } => x.max(0.0) + f64::from(slope) * x.min(0.0),
         Activation::Elu => x.max(0.0) + x.min(0.0).exp_m1(),
-        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Activation::Sigmoid => sigmoid,
+        Activation::Silu => x * sigmoid,
+        Activation::HardSigmoid => hard_sigmoid,
+        Activation::HardSwish => x * hard_sigmoid,
     }
 }
 

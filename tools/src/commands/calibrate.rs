@@ -25,7 +25,7 @@ pub struct Calibrate {
     /// the model file to change
     #[argh(option)]
     model: PathBuf,
-    /// where the photos are: coco:DIR, voc:DIR, json:FILE or dir:DIR; may be given several times
+    /// where the photos are: coco:DIR, voc:DIR, json:FILE, csv:FILE, nuswide:DIR, vg:DIR or dir:DIR; may be given several times
     #[argh(option)]
     data: Vec<DataSource>,
     /// a file of the names of the photos to take, a line each, such as `distill`'s validation.txt

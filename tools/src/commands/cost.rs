@@ -15,7 +15,8 @@ use super::print_line;
 #[derive(FromArgs)]
 #[argh(subcommand, name = "cost")]
 pub struct CostOf {
-    /// efficientnet-lite0 to efficientnet-lite4
+    /// efficientnet-lite0 to -lite4, efficientnet-b0, efficientnet-v2-b0, -v2-s, -v2-l, mobilenet-v3-large, -small
+    /// or tresnet-l
     #[argh(option)]
     arch: Backbone,
     /// input size in pixels, as 224 or HEIGHTxWIDTH
@@ -24,13 +25,14 @@ pub struct CostOf {
     /// number of labels
     #[argh(option)]
     labels: usize,
-    /// linear, linear-angular, graph-gcn (or graph) or graph-gat
+    /// linear, graph-gcn (or graph), graph-gat or ml-decoder; with a plain or an angular classifier: linear-angular,
+    /// graph-gcn-plain, graph-gat-plain, ml-decoder-angular
     #[argh(option)]
     head: Head,
     /// multiplies the published numbers of channels (default 1)
     #[argh(option, default = "1.0")]
     width: f32,
-    /// count the network as it is deployed, batch norm and graph branch folded
+    /// count the network as it is deployed: batch norm and what does not see the photo folded
     #[argh(switch)]
     folded: bool,
     /// text (default) or json
@@ -41,12 +43,8 @@ pub struct CostOf {
 impl CostOf {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        let Backbone::EfficientNetLite { variant, .. } = self.arch;
         let architecture = Architecture {
-            backbone: Backbone::EfficientNetLite {
-                variant,
-                width: self.width,
-            },
+            backbone: self.arch.with_width(self.width),
             head: self.head,
             input: self.size,
             labels: self.labels,
@@ -93,14 +91,14 @@ fn text(cost: &Cost) -> String {
     let longest = cost.layers.iter().map(|layer| layer.name.len()).max();
     let width = longest.unwrap_or(0).max("layer".len());
     let mut text = format!(
-        "{:width$}  {:19}  {:>12}  {:>13}  {:>10}\n",
+        "{:width$}  {:24}  {:>12}  {:>13}  {:>10}\n",
         "layer", "operation", "output", "MACs", "parameters"
     );
     for layer in &cost.layers {
         // Writing to a string can't fail.
         let _ = writeln!(
             text,
-            "{:width$}  {:19}  {:>12}  {:13}  {:10}",
+            "{:width$}  {:24}  {:>12}  {:13}  {:10}",
             layer.name,
             layer.operation,
             layer.output.to_string(),

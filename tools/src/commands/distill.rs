@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use argh::FromArgs;
 
-use crate::data::DataSource;
+use crate::data::{DataSource, LabelSet};
 use crate::distill::{Inputs, distill};
 use crate::training::recipe::Recipe;
 
@@ -26,7 +26,11 @@ pub struct Distill {
     /// the teacher that made the soft labels, for a recipe with teach_views
     #[argh(option)]
     teacher: Option<PathBuf>,
-    /// photos to train and validate on: coco:DIR, voc:DIR, json:FILE or dir:DIR; may be given several times
+    /// coco80 (default), or the folder that `labels` wrote of other labels
+    #[argh(option, default = "String::from(\"coco80\")")]
+    labels: String,
+    /// photos to train and validate on: coco:DIR, voc:DIR, json:FILE, csv:FILE, nuswide:DIR, vg:DIR or dir:DIR; may be
+    /// given several times
     #[argh(option)]
     data: Vec<DataSource>,
     /// photos never to train on, in the same form; may be given several times
@@ -45,6 +49,7 @@ impl Distill {
             weights: self.weights,
             soft_labels: self.soft_labels,
             teacher: self.teacher,
+            labels: LabelSet::open(&self.labels)?,
             data: self.data,
             exclude: self.exclude,
             out: self.out,

@@ -29,7 +29,7 @@ pub struct Eval {
     /// factor for each byte less the mean, one number or three with commas, for a model that does not say
     #[argh(option)]
     scale: Option<Channels>,
-    /// coco:DIR, voc:DIR, json:FILE; with @SPLIT for one split of the first two
+    /// coco:DIR, voc:DIR, nuswide:DIR or vg:DIR, with @SPLIT for one split; json:FILE or csv:FILE
     #[argh(option)]
     data: DataSource,
     /// text (default) or json

@@ -8,6 +8,7 @@ mod export;
 mod golden;
 mod import;
 mod label;
+mod labels;
 mod options;
 mod quantize;
 
@@ -34,6 +35,7 @@ enum Command {
     Golden(golden::SetGolden),
     Import(import::Import),
     Label(label::Label),
+    Labels(labels::Labels),
     Quantize(quantize::Quantize),
 }
 
@@ -52,6 +54,7 @@ impl Arguments {
             Command::Golden(golden) => golden.run(),
             Command::Import(import) => import.run(),
             Command::Label(label) => label.run(),
+            Command::Labels(labels) => labels.run(),
             Command::Quantize(quantize) => quantize.run(),
         }
     }

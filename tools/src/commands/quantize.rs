@@ -5,23 +5,39 @@ use std::path::PathBuf;
 use anyhow::Result;
 use argh::FromArgs;
 use burn::tensor::Device;
-use graphtag_models::onnx;
+use graphtag_models::{Backbone, Head, InputSize, onnx};
 use serde_json::json;
 
+use super::export::Origin;
 use super::options::named;
 use super::{export, print_line};
 use crate::quantize::observer::Observer;
 use crate::quantize::{Settings, photos, quantize};
 
-/// Write the weights of `distill` as an int8 model file, its ranges calibrated on photos. Its thresholds are
+/// Write the weights of `distill` or `import` as an int8 model file, its ranges calibrated on photos. Its thresholds are
 /// 0.5 until `calibrate`.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "quantize")]
 pub struct Quantize {
-    /// the recipe that the weights were trained by
+    /// the recipe that the weights were trained by; or --arch, --head and --size of imported ones
     #[argh(option)]
-    recipe: PathBuf,
-    /// the weights, as `distill` writes them
+    recipe: Option<PathBuf>,
+    /// the backbone of imported weights, such as efficientnet-v2-s; see `cost`
+    #[argh(option)]
+    arch: Option<Backbone>,
+    /// multiplies the published numbers of its channels (default 1)
+    #[argh(option, default = "1.0")]
+    width: f32,
+    /// the head of imported weights: linear (default) or ml-decoder
+    #[argh(option, default = "Head::linear()")]
+    head: Head,
+    /// the input size for imported weights, as 224 or HEIGHTxWIDTH
+    #[argh(option)]
+    size: Option<InputSize>,
+    /// coco80 (default), a file of one label a line, or a folder that `labels` wrote
+    #[argh(option, default = "String::from(\"coco80\")")]
+    labels: String,
+    /// the weights, as `distill` or `import` writes them
     #[argh(option)]
     weights: PathBuf,
     /// the record of the training; training.json beside the weights by default
@@ -56,8 +72,14 @@ pub struct Quantize {
 impl Quantize {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        let training = self.training.as_deref();
-        let mut deployment = export::open(&self.recipe, &self.weights, training, &self.out)?;
+        let origin = Origin {
+            recipe: self.recipe.as_deref(),
+            training: self.training.as_deref(),
+            backbone: self.arch.map(|backbone| backbone.with_width(self.width)),
+            head: self.head,
+            size: self.size,
+        };
+        let mut deployment = export::open(&origin, &self.weights, &self.labels, &self.out)?;
         let files = photos::find(&self.photos, self.root.as_deref())?;
         let preprocessing = &deployment.metadata.preprocessing;
         let (count, device) = (self.calibration_photos, Device::flex());

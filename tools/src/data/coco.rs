@@ -66,6 +66,16 @@ pub(super) fn load(folder: &Path, split: Option<&str>, labels: &[String]) -> Res
     })
 }
 
+/// The categories, in the order of their ids.
+pub(super) fn labels(folder: &Path, split: Option<&str>) -> Result<Vec<String>> {
+    let mut categories = BTreeMap::new();
+    for (_, annotations) in annotation_files(folder, split)? {
+        let instances = read(&annotations)?;
+        categories.extend(instances.categories.into_iter().map(|c| (c.id, c.name)));
+    }
+    Ok(categories.into_values().collect())
+}
+
 /// The split and path of each `instances_<split>.json`.
 fn annotation_files(folder: &Path, only: Option<&str>) -> Result<BTreeMap<String, PathBuf>> {
     let annotations = folder.join("annotations");

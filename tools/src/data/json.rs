@@ -1,6 +1,7 @@
 //! A JSON file of photos and their labels. The labels of a photo are taken as complete: every label
 //! that is not among them is negative.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,12 +17,23 @@ struct Entry {
     labels: Vec<String>,
 }
 
-/// Loads the data set in `file`.
-pub(super) fn load(file: &Path, labels: &[String]) -> Result<Dataset> {
+fn read(file: &Path) -> Result<Vec<Entry>> {
     let file_name = file.display();
     let text = fs::read_to_string(file).with_context(|| format!("{file_name}: can't be read"))?;
-    let entries: Vec<Entry> = serde_json::from_str(&text)
-        .with_context(|| format!("{file_name}: not [{{\"image\", \"labels\": [..]}}]"))?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("{file_name}: not [{{\"image\", \"labels\": [..]}}]"))
+}
+
+/// All labels in alphabetical order.
+pub(super) fn labels(file: &Path) -> Result<Vec<String>> {
+    let labels = read(file)?.into_iter().flat_map(|entry| entry.labels);
+    let labels: BTreeSet<String> = labels.collect();
+    Ok(labels.into_iter().collect())
+}
+
+/// Loads the data set in `file`.
+pub(super) fn load(file: &Path, labels: &[String]) -> Result<Dataset> {
+    let entries = read(file)?;
     let folder = match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

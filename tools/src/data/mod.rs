@@ -4,15 +4,20 @@ mod coco;
 mod folder;
 mod json;
 mod label_list;
+mod label_set;
+mod nuswide;
 mod photos;
 mod source;
 mod split;
+mod table;
+mod visual_genome;
 mod voc;
 mod vocabulary;
 
 use std::path::PathBuf;
 
 pub use label_list::label_list;
+pub use label_set::{LabelSet, embeddings};
 pub use photos::{PhotoFile, base_name, photos_in, sha256, sha256_of_file};
 pub use source::{DataSource, Format};
 pub use split::{Split, deduplicate, sha256_set, split, write_names};

@@ -199,6 +199,205 @@ fn json_finds_photos_in_images_or_beside_the_file() {
     assert!(dataset.notes[1].contains("3.jpeg"), "{:?}", dataset.notes);
 }
 
+/// The exact layout of NUS-WIDE, with two of its concepts and three of its photos.
+fn nuswide() -> TempDir {
+    folder(&[
+        ("ConceptsList/Concepts81.txt", "airport\nanimal\n"),
+        (
+            "ImageList/Imagelist.txt",
+            "actor\\0001_2124494179.jpg\r\nactor\\0002_174174086.jpg\r\nzoo\\0003_1.jpg\r\n",
+        ),
+        ("ImageList/TestImagelist.txt", "zoo\\0003_1.jpg\r\n"),
+        ("Groundtruth/AllLabels/Labels_airport.txt", "0\n1\n0\n"),
+        ("Groundtruth/AllLabels/Labels_animal.txt", "0\n0\n1\n"),
+        ("Groundtruth/TrainTestLabels/Labels_airport_Test.txt", "0\n"),
+        ("Groundtruth/TrainTestLabels/Labels_animal_Test.txt", "1\n"),
+        ("Flickr/actor/0001_2124494179.jpg", ""),
+        ("Flickr/zoo/0003_1.jpg", ""),
+    ])
+}
+
+#[test]
+fn nuswide_concepts_are_true_of_the_photo_in_their_line() {
+    let directory = nuswide();
+    let dataset = load("nuswide", &directory, "", &["animal", "zebra", "airport"]).unwrap();
+    assert_eq!(
+        truths(&dataset),
+        [
+            ("set/Flickr/actor/0001_2124494179.jpg", &[N, U, N][..]),
+            ("set/Flickr/zoo/0003_1.jpg", &[P, U, N]),
+        ]
+    );
+    assert_eq!(dataset.notes.len(), 1);
+    assert!(dataset.notes[0].contains("actor/0002_174174086.jpg"));
+    let test = load("nuswide", &directory, "@test", &["animal"]).unwrap();
+    assert_eq!(truths(&test), [("set/Flickr/zoo/0003_1.jpg", &[P][..])]);
+}
+
+#[test]
+fn a_broken_nuswide_file_is_named_with_its_line() {
+    let directory = nuswide();
+    let file = "set/Groundtruth/AllLabels/Labels_animal.txt";
+    let path = directory.path().join(file);
+    let error = |content: &str| {
+        fs::write(&path, content).unwrap();
+        load("nuswide", &directory, "", &["animal"])
+            .unwrap_err()
+            .to_string()
+    };
+    let broken = error("0\nyes\n1\n");
+    assert!(
+        broken.ends_with("Labels_animal.txt:2: \"yes\" is not 1 or 0"),
+        "{broken}"
+    );
+    let short = error("0\n1\n");
+    assert!(short.contains("2 lines for the 3 photos of"), "{short}");
+    let split = load("nuswide", &directory, "@val", &["animal"]).unwrap_err();
+    assert_eq!(
+        split.to_string(),
+        "NUS-WIDE has the splits train and test, not val"
+    );
+}
+
+const OBJECTS: &str = r#"[
+  {"image_id": 1, "objects": [
+    {"synsets": ["tree.n.01"], "h": 557, "object_id": 1058549, "merged_object_ids": [], "names": ["trees"], "w": 799, "y": 0, "x": 0},
+    {"synsets": ["man.n.01"], "h": 262, "object_id": 1058508, "merged_object_ids": [], "names": ["man"], "w": 60, "y": 249, "x": 238},
+    {"synsets": ["man.n.01"], "h": 262, "object_id": 1058509, "merged_object_ids": [], "names": ["Man "], "w": 60, "y": 249, "x": 300}
+  ], "image_url": "https://example.org/VG_100K_2/1.jpg"},
+  {"image_id": 2, "objects": [
+    {"synsets": [], "h": 1, "object_id": 3, "merged_object_ids": [], "names": ["man"], "w": 1, "y": 2, "x": 2}
+  ], "image_url": "https://example.org/VG_100K/2.jpg"}
+]"#;
+
+#[test]
+fn the_objects_of_visual_genome_become_labels_the_most_frequent_first() {
+    let directory = folder(&[
+        ("objects.json", OBJECTS),
+        ("VG_100K_2/1.jpg", ""),
+        ("VG_100K/2.jpg", ""),
+        ("test_list_500.txt", "2.jpg\n"),
+    ]);
+    let source = format!("vg:{}", directory.path().join("set").display());
+    let source: DataSource = source.parse().unwrap();
+    assert_eq!(source.labels(500).unwrap(), ["man", "trees"]);
+    assert_eq!(source.labels(1).unwrap(), ["man"]);
+    let dataset = load("vg", &directory, "", &["man", "trees"]).unwrap();
+    assert_eq!(
+        truths(&dataset),
+        [
+            ("set/VG_100K/2.jpg", &[P, N][..]),
+            ("set/VG_100K_2/1.jpg", &[P, P]),
+        ]
+    );
+    let test = load("vg", &directory, "@test", &["trees"]).unwrap();
+    assert_eq!(truths(&test), [("set/VG_100K/2.jpg", &[N][..])]);
+
+    let path = directory.path().join("set/objects.json");
+    fs::write(
+        path,
+        OBJECTS.replace("\"names\": [\"trees\"]", "\"names\": 7"),
+    )
+    .unwrap();
+    let error = format!("{:#}", load("vg", &directory, "", &["man"]).unwrap_err());
+    assert!(
+        error.contains("objects.json") && error.contains("line 3"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_table_has_quoted_fields_and_any_further_columns() {
+    let directory = folder(&[
+        (
+            "list.csv",
+            "image,author,labels\n\"a, b.jpg\",me,\"dog; \"\"big\"\" cat\"\nsub/c.jpg,\"you\nand me\",\nd.jpg,me,dog\n",
+        ),
+        ("a, b.jpg", ""),
+        ("sub/c.jpg", ""),
+    ]);
+    let labels = ["\"big\" cat", "dog"];
+    let dataset = load("csv", &directory, "/list.csv", &labels).unwrap();
+    assert_eq!(
+        truths(&dataset),
+        [("set/a, b.jpg", &[P, P][..]), ("set/sub/c.jpg", &[N, N]),]
+    );
+    assert_eq!(
+        dataset.notes,
+        ["annotated photos that are missing, left out: 1, the first is d.jpg"]
+    );
+    let source = format!("csv:{}/list.csv", directory.path().join("set").display());
+    let source: DataSource = source.parse().unwrap();
+    assert_eq!(source.labels(500).unwrap(), labels);
+}
+
+#[test]
+fn a_broken_table_is_named_with_its_line() {
+    let directory = folder(&[
+        ("list.csv", "image,labels\na.jpg,dog\nb.jpg\n"),
+        ("a.jpg", ""),
+    ]);
+    let error = |directory: &TempDir| {
+        format!(
+            "{:#}",
+            load("csv", directory, "/list.csv", &["dog"]).unwrap_err()
+        )
+    };
+    let short = error(&directory);
+    assert!(short.contains("list.csv:3: "), "{short}");
+    let directory = folder(&[("list.csv", "image,label\na.jpg,dog\n")]);
+    let column = error(&directory);
+    assert!(
+        column.ends_with("list.csv:1: there is no column \"labels\""),
+        "{column}"
+    );
+}
+
+#[test]
+fn a_label_set_counts_photos_and_finds_the_vectors_of_words() {
+    let names: Vec<String> = ["dog", "traffic light", "t-shirt"].map(String::from).into();
+    let of = |truth: [Truth; 3]| Photo {
+        name: String::new(),
+        path: PathBuf::new(),
+        truth: truth.into(),
+    };
+    let photos = [of([P, P, U]), of([P, N, P]), of([P, P, N])];
+    let mut labels = LabelSet::of_photos(names.clone(), &photos);
+    assert_eq!(labels.cooccurrence.counts, [3.0, 2.0, 1.0]);
+    assert_eq!(
+        labels.cooccurrence.cooccurrence,
+        [[0.0, 2.0, 1.0], [2.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
+    );
+
+    let directory = folder(&[(
+        "glove.txt",
+        "the 9 9\ntraffic 1 2\nlight 3 -4\ndog 0.5 0.25\nshirt 7 8\n",
+    )]);
+    let glove = directory.path().join("set/glove.txt");
+    let found = embeddings(&names, &glove).unwrap();
+    assert_eq!(found.shape, [3, 2]);
+    assert_eq!(found.values, [0.5, 0.25, 2.0, -1.0, 7.0, 8.0]);
+
+    labels.embeddings = Some(found);
+    let folder = directory.path().join("labels");
+    labels.write(&folder).unwrap();
+    assert_eq!(LabelSet::open(&folder.to_string_lossy()).unwrap(), labels);
+    assert_eq!(label_list(&folder.to_string_lossy()).unwrap(), names);
+
+    fs::write(&glove, "dog 1 2\ntraffic 1\n").unwrap();
+    let error = format!("{:#}", embeddings(&names, &glove).unwrap_err());
+    assert!(
+        error.ends_with("glove.txt:2: \"traffic\" has 1 numbers, those before 2"),
+        "{error}"
+    );
+    fs::write(&glove, "dog 1 2\n").unwrap();
+    let error = format!("{:#}", embeddings(&names, &glove).unwrap_err());
+    assert!(
+        error.ends_with("has no word of traffic light, t-shirt"),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_folder_has_photos_of_all_endings_in_sorted_order_and_knows_nothing() {
     let directory = folder(&[
@@ -231,7 +430,7 @@ fn sources_read_back_as_they_are_written() {
 
 proptest! {
     #[test]
-    fn any_source_that_is_read_names_its_path(text in "(coco|voc|json|dir):[a-z@/.: ]{0,12}") {
+    fn any_source_that_is_read_names_its_path(text in "(coco|voc|json|csv|nuswide|vg|dir):[a-z@/.: ]{0,12}") {
         let parsed: DataSource = text.parse().unwrap();
         prop_assert_eq!(parsed.to_string(), text);
     }

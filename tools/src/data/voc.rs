@@ -26,8 +26,7 @@ pub(super) fn load(folder: &Path, split: Option<&str>, labels: &[String]) -> Res
     let mut vocabulary = Vocabulary::new(labels);
     let mut truths: BTreeMap<String, Vec<Truth>> = BTreeMap::new();
     for (class, file) in image_sets(&folder.join("ImageSets").join("Main"), split)? {
-        let coco_name = COCO_NAMES.iter().find(|(voc, _)| *voc == class);
-        let label = vocabulary.find(coco_name.map_or(class.as_str(), |(_, coco)| coco));
+        let label = vocabulary.find(coco_name(&class));
         for (photo, truth) in read_image_set(&file)? {
             let truths = truths
                 .entry(photo)
@@ -57,6 +56,22 @@ pub(super) fn load(folder: &Path, split: Option<&str>, labels: &[String]) -> Res
         photos,
         notes: notes.into_iter().flatten().collect(),
     })
+}
+
+/// The classes, under COCO's names, in alphabetical order of VOC's.
+pub(super) fn labels(folder: &Path, split: Option<&str>) -> Result<Vec<String>> {
+    let sets = image_sets(&folder.join("ImageSets").join("Main"), split)?;
+    let mut labels: Vec<String> = sets
+        .iter()
+        .map(|(class, _)| coco_name(class).into())
+        .collect();
+    labels.dedup();
+    Ok(labels)
+}
+
+fn coco_name(class: &str) -> &str {
+    let known = COCO_NAMES.iter().find(|(voc, _)| *voc == class);
+    known.map_or(class, |(_, coco)| coco)
 }
 
 /// The class and path of each `<class>_<split>.txt`, in sorted order.

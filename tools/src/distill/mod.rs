@@ -12,10 +12,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
-use graphtag_models::{Network, Operation, labels};
+use graphtag_models::{Network, Operation};
 use serde_json::json;
 
-use crate::data::{self, DataSource, Photo};
+use crate::data::{self, DataSource, LabelSet, Photo};
 use crate::teacher::SoftLabels;
 use crate::training::activations::{Activations, Part};
 use crate::training::parameters::Parameters;
@@ -36,6 +36,8 @@ pub struct Inputs {
     pub soft_labels: PathBuf,
     /// The teacher itself, for recipes that have it label every view.
     pub teacher: Option<PathBuf>,
+    /// The labels, with what a graph head needs of them.
+    pub labels: LabelSet,
     /// Photos to train and validate on.
     pub data: Vec<DataSource>,
     /// Photos that must not be trained on, whatever folder they also stand in.
@@ -56,13 +58,13 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
     let device = Device::flex();
 
     let soft_labels = SoftLabels::read(&inputs.soft_labels)?;
-    let names = labels::coco80();
+    let names = &inputs.labels.names;
     ensure!(
-        soft_labels.teacher.labels == names,
-        "{}: the soft labels are not those of COCO-80",
+        soft_labels.teacher.labels == *names,
+        "{}: the soft labels are of other labels",
         inputs.soft_labels.display()
     );
-    let split = load_photos(inputs, &names, &soft_labels)?;
+    let split = load_photos(inputs, names, &soft_labels)?;
     data::write_names(&out.join("validation.txt"), &split.validation)?;
     let mut training = targets(&split.training, &soft_labels);
     let validation = targets(&split.validation, &soft_labels);
@@ -70,14 +72,20 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
     let architecture = recipe.architecture(names.len(), recipe.input)?;
     let backbone_bytes = fs::read(&inputs.weights)
         .with_context(|| format!("{}: can't be read", inputs.weights.display()))?;
-    let (network, weights) = initial(&architecture, &backbone_bytes, recipe.seed, &device)
-        .with_context(|| inputs.weights.display().to_string())?;
+    let (network, weights) = initial(
+        &architecture,
+        &backbone_bytes,
+        &inputs.labels,
+        recipe.seed,
+        &device,
+    )
+    .with_context(|| inputs.weights.display().to_string())?;
     let parameters = Parameters::new(&weights, &device);
     let layer = |name: &str| {
         let found = network.find(name);
         found.with_context(|| format!("the recipe names {name}, but there is no such layer"))
     };
-    let (frozen, pooled) = (layer(&recipe.frozen_through)?, layer("pool")?);
+    let (frozen, features) = (layer(&recipe.frozen_through)?, last_feature(&network)?);
     let logits = layer("classifier")?;
 
     let frozen_key = provenance::frozen_key(recipe, &backbone_bytes, &split.training)?;
@@ -155,10 +163,10 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
     let mut work = Work {
         name: "head",
         network: &network,
-        start: pooled,
+        start: features,
         logits,
-        head: pooled,
-        trained: trained(pooled),
+        head: features,
+        trained: trained(features),
         activations: &training_maps,
         targets: &training,
         augmentation: &recipe.augmentation,
@@ -169,24 +177,26 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
         folder: out,
         key: key.clone(),
     };
-    let features = training_maps.continued(
+    let kept_features = training_maps.continued(
         &out.join("training-features.f16"),
         &frozen_key,
-        &part(frozen, pooled),
+        &part(frozen, features),
         recipe.head_stage.views * split.training.len(),
     )?;
     let validation_features = validation_maps.continued(
         &out.join("validation-features.f16"),
         &validation_key,
-        &part(frozen, pooled),
+        &part(frozen, features),
         split.validation.len(),
     )?;
-    work.activations = &features;
+    work.activations = &kept_features;
     let parameters = train(
         &work,
         parameters.clone(),
         &device,
-        |epoch, loss, weights| validate("head", epoch, loss, &validation_features, pooled, weights),
+        |epoch, loss, weights| {
+            validate("head", epoch, loss, &validation_features, features, weights)
+        },
     )?;
 
     work.name = "tail";
@@ -245,6 +255,14 @@ fn targets<'a>(photos: &'a [Photo], soft_labels: &'a SoftLabels) -> Targets<'a> 
         teacher: teacher.collect(),
         teacher_of_views: None,
     }
+}
+
+/// The layer from which on everything is head: the pooled features, or the last feature map where the head looks
+/// at it itself.
+fn last_feature(network: &Network) -> Result<usize> {
+    let of_map = || Some(network.layers[network.find("embed")?].inputs[0]);
+    let found = network.find("pool").or_else(of_map);
+    found.context("the network has no head")
 }
 
 fn is_depthwise(network: &Network, index: usize) -> bool {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use graphtag_models::{Architecture, Head, labels};
+use graphtag_models::{Architecture, Head};
 use serde_json::json;
 
 use super::{Inputs, targets};
-use crate::data::{self, Photo, Truth};
+use crate::data::{self, LabelSet, Photo, Truth};
 use crate::teacher::SoftLabels;
 use crate::training::recipe::Recipe;
 use crate::training::targets::Targets;
@@ -57,7 +57,7 @@ pub(super) fn key(recipe: &Recipe, frozen: &str, soft_labels: &SoftLabels) -> Re
 
 /// Labels with fewer than five positives among the training photos, also by the teacher: the data can't
 /// support them.
-fn few_positives(targets: &Targets) -> Vec<String> {
+fn few_positives(names: &[String], targets: &Targets) -> Vec<String> {
     const FEWEST: usize = 5;
     let truths = targets.assumed_truths();
     let positives = |label: usize| {
@@ -66,7 +66,7 @@ fn few_positives(targets: &Targets) -> Vec<String> {
             .filter(|t| t[label] == Truth::Positive)
             .count()
     };
-    let names = labels::coco80().into_iter().enumerate();
+    let names = names.iter().cloned().enumerate();
     names
         .filter(|&(label, _)| positives(label) < FEWEST)
         .map(|(_, name)| name)
@@ -95,10 +95,14 @@ pub(super) fn record(
         sets.insert(name, json!({"photos": hashes.len(), "sha256": sha256}));
     }
     let head = match architecture.head {
-        Head::Graph { .. } => {
+        Head::Graph { .. } if inputs.labels == LabelSet::coco80() => {
             json!({"embeddings": "GloVe 300d", "cooccurrence": "COCO 2014 train"})
         }
-        Head::Linear { .. } => serde_json::Value::Null,
+        Head::Graph { .. } => {
+            let counts = serde_json::to_vec(&inputs.labels.cooccurrence)?;
+            json!({"cooccurrence_sha256": data::sha256(&counts)})
+        }
+        Head::Linear { .. } | Head::MlDecoder { .. } => serde_json::Value::Null,
     };
     Ok(json!({
         "recipe": inputs.recipe,
@@ -108,6 +112,6 @@ pub(super) fn record(
         "training_photos": split.training.len(),
         "validation_photos": split.validation.len(),
         "data": sets,
-        "labels_of_few_positives": few_positives(&targets(&split.training, soft_labels)),
+        "labels_of_few_positives": few_positives(&inputs.labels.names, &targets(&split.training, soft_labels)),
     }))
 }

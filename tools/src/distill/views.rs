@@ -13,7 +13,7 @@ use crate::data::Photo;
 use crate::teacher::Teacher;
 use crate::training::activations::{Activations, Part, by_photo};
 use crate::training::forward::image_value;
-use crate::training::recipe::{Recipe, efficientnet_lite_preprocessing};
+use crate::training::recipe::Recipe;
 use crate::training::views::view;
 
 /// Views that are computed at once.
@@ -35,7 +35,7 @@ impl Views<'_> {
         views: usize,
     ) -> Result<Activations> {
         let size = self.recipe.input;
-        let preprocessing = efficientnet_lite_preprocessing(size);
+        let preprocessing = self.recipe.preprocessing(size)?;
         let shape = part.network.layers[part.end].output;
         self.keep(path, key, shape, 0..views, |record| {
             let drawn = self.draw(record, &preprocessing)?;

@@ -8,20 +8,20 @@
 
 use std::collections::BTreeMap;
 
-use graphtag_models::quantization::fused_relu6;
-use graphtag_models::{Network, Operation, Weights};
+use graphtag_models::quantization::fused_relu;
+use graphtag_models::{Activation, Network, Operation, Weights};
 
 use super::observer::Range;
 
 /// Where ReLU6 clips.
-const CLIP: f32 = 6.0;
+const RELU6_CLIP: f32 = 6.0;
 /// The part of the tensor's range that a channel is brought to; what is left is for photos with larger values.
 const FILLED: f32 = 0.7;
 /// The largest factor; a channel that needs a larger one is as good as dead.
 const LARGEST_FACTOR: f32 = 32.0;
 
-/// Equalises every convolution whose ReLU6 is read by one other convolution alone; `ranges` are those of each
-/// channel of the ReLU6s, by layer. Returns the number of channels changed.
+/// Equalises every convolution whose ReLU or ReLU6 is read by one other convolution alone; `ranges` are those of
+/// each channel of these, by layer. Returns the number of channels changed.
 pub fn equalise(
     network: &Network,
     weights: &mut Weights,
@@ -29,10 +29,10 @@ pub fn equalise(
 ) -> usize {
     let mut changed = 0;
     for (index, layer) in network.layers.iter().enumerate() {
-        let Some(relu6) = fused_relu6(network, index) else {
+        let Some(relu) = fused_relu(network, index) else {
             continue;
         };
-        let Some(reader) = only_reader(network, relu6) else {
+        let Some(reader) = only_reader(network, relu) else {
             continue;
         };
         let Operation::Convolution(reading) = network.layers[reader].operation else {
@@ -43,9 +43,13 @@ pub fn equalise(
         if !depthwise && reading.groups != 1 {
             continue;
         }
-        let highest: Vec<f32> = ranges[&relu6].iter().map(|range| range.highest).collect();
+        let highest: Vec<f32> = ranges[&relu].iter().map(|range| range.highest).collect();
         let largest = largest_by_input(weights, reader, highest.len());
-        let factors = factors(&highest, (!depthwise).then_some(largest.as_slice()));
+        let clip = match network.layers[relu].operation {
+            Operation::Activation(Activation::Relu6) => RELU6_CLIP,
+            _ => f32::INFINITY,
+        };
+        let factors = factors(&highest, clip, (!depthwise).then_some(largest.as_slice()));
         changed += factors.iter().filter(|&&factor| factor != 1.0).count();
         multiply_outputs(weights, &layer.name, &factors);
         divide_inputs(weights, reader, &factors);
@@ -53,13 +57,13 @@ pub fn equalise(
     changed
 }
 
-/// The factor of each channel, from its largest value and, where the weights that read the channels share
+/// The factor of each channel, from its largest value, where the function after it clips, and, where the weights that read the channels share
 /// their scales, from the largest of the weights that read it.
-fn factors(highest: &[f32], weights: Option<&[f32]>) -> Vec<f32> {
+fn factors(highest: &[f32], clip: f32, weights: Option<&[f32]>) -> Vec<f32> {
     let largest = |values: &[f32]| values.iter().copied().fold(0.0, f32::max);
     let range = largest(highest);
     let factor = |(channel, &highest): (usize, &f32)| {
-        if highest <= 0.0 || highest >= CLIP {
+        if highest <= 0.0 || highest >= clip {
             return 1.0;
         }
         let whole = FILLED * range / highest;

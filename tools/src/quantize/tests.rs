@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::training::recipe::efficientnet_lite_preprocessing;
+use crate::training::recipe::preprocessing;
 
 const SIZE: usize = 32;
 const LABELS: usize = 5;
@@ -45,6 +45,11 @@ fn network() -> (Architecture, Network, Weights) {
     (architecture, network, weights)
 }
 
+fn lite_preprocessing() -> Preprocessing {
+    let (architecture, ..) = network();
+    preprocessing(architecture.backbone, architecture.input)
+}
+
 /// Photos of coarse random patches.
 fn photos(count: usize, seed: u64) -> Tensor<4> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -70,7 +75,7 @@ fn settings(observer: Observer) -> Settings {
 
 fn quantized(settings: Settings, batches: &[Tensor<4>]) -> Quantized {
     let (_, network, weights) = network();
-    let preprocessing = efficientnet_lite_preprocessing(SIZE);
+    let preprocessing = lite_preprocessing();
     quantize(&network, &weights, &preprocessing, batches, settings).unwrap()
 }
 
@@ -94,7 +99,7 @@ fn the_file_computes_what_the_simulation_does() {
         name: "tiny".into(),
         labels: (0..LABELS).map(|label| label.to_string()).collect(),
         thresholds: vec![0.5; LABELS],
-        preprocessing: efficientnet_lite_preprocessing(SIZE),
+        preprocessing: lite_preprocessing(),
         architecture: Some(architecture),
         provenance: Provenance::default(),
         accuracy: vec![],
@@ -177,6 +182,6 @@ fn equalisation_changes_channels_but_not_what_the_network_computes() {
 
 #[test]
 fn the_image_is_stored_exactly() {
-    let parameters = byte_range(&efficientnet_lite_preprocessing(SIZE)).parameters();
+    let parameters = byte_range(&lite_preprocessing()).parameters();
     assert_eq!((parameters.scale, parameters.zero_point), (1.0 / 128.0, -1));
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use graphtag_models::{
-    Architecture, Backbone, Classifier, ColorOrder, Filter, Head, Preprocessing, Resize,
+    Architecture, Backbone, Classifier, ColorOrder, Filter, Head, InputSize, Preprocessing, Resize,
 };
 use serde::{Deserialize, Serialize};
 
@@ -126,37 +126,43 @@ impl Recipe {
     /// # Errors
     /// When a name is not known or a size is out of bounds.
     pub fn architecture(&self, labels: usize, input: usize) -> Result<Architecture> {
-        let mut head: Head = self.head.parse()?;
-        let (Head::Linear { classifier } | Head::Graph { classifier, .. }) = &mut head;
+        let head: Head = self.head.parse()?;
         ensure!(
-            matches!(classifier, Classifier::Angular { .. }),
+            matches!(head.classifier(), Classifier::Angular { .. }),
             "head {} has no angular classifier, which the angular margin loss needs",
             self.head
         );
-        *classifier = Classifier::Angular {
-            scale: self.loss.angular_margin.scale as f32,
-        };
+        let scale = self.loss.angular_margin.scale as f32;
         let architecture = Architecture {
             backbone: self.backbone.parse::<Backbone>()?,
-            head,
+            head: head.with_classifier(Classifier::Angular { scale }),
             input: input.to_string().parse()?,
             labels,
         };
         architecture.validate()?;
         Ok(architecture)
     }
+
+    /// How the backbone takes photos, at this side of the square input.
+    ///
+    /// # Errors
+    /// When a name is not known or the size is out of bounds.
+    pub fn preprocessing(&self, input: usize) -> Result<Preprocessing> {
+        let architecture = self.architecture(1, input)?;
+        Ok(preprocessing(architecture.backbone, architecture.input))
+    }
 }
 
-/// How EfficientNet-Lite takes photos (x - 127) / 128, as its ImageNet weights were trained, the whole
-/// photo stretched to the square.
-pub fn efficientnet_lite_preprocessing(input: usize) -> Preprocessing {
+/// How the published weights of `backbone` take photos: the whole photo stretched to the input.
+pub fn preprocessing(backbone: Backbone, input: InputSize) -> Preprocessing {
+    let (mean, scale) = backbone.normalization();
     Preprocessing {
-        height: input,
-        width: input,
+        height: input.height,
+        width: input.width,
         resize: Resize::Stretch,
         filter: Filter::Bilinear,
-        mean: [127.0; 3],
-        scale: [1.0 / 128.0; 3],
+        mean,
+        scale,
         color: ColorOrder::Rgb,
     }
 }

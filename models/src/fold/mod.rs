@@ -1,9 +1,15 @@
-//! Folding for deployment: batch norm into convolutions, the graph branch into one constant per channel.
+//! Folding for deployment: batch norm into convolutions, what does not see the photo into constants.
+
+mod constants;
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::network::{Activation, Layer, Network, Operation};
+use crate::network::{Layer, Network};
+use crate::operation::Operation;
+use crate::shape::Shape;
 use crate::weights::{Tensor, Weights, WeightsError};
+
+use constants::{constant_layers, constants};
 
 /// A network that can't be folded.
 #[derive(Debug, thiserror::Error)]
@@ -17,21 +23,22 @@ pub enum FoldError {
 }
 
 /// Rewrites `network` for inference, exactly but for rounding: every batch norm becomes part of the
-/// convolution before it, the branch that does not depend on the photo becomes a
-/// [`Operation::ConstantScale`], and dropout goes. Folding a folded network changes nothing.
+/// convolution before it, what does not depend on the photo becomes a [`Operation::ConstantScale`] or
+/// [`Operation::Constant`]s, and dropout goes. Folding a folded network changes nothing.
 ///
 /// # Errors
 /// When the weights don't suit the network, or a batch norm has no convolution to go into.
 pub fn fold(network: &Network, weights: &Weights) -> Result<(Network, Weights), FoldError> {
     let (network, mut weights) = fold_batch_norm(network, weights)?;
-    let constants = constants(&network, &weights)?;
-    for layer in &network.layers {
-        if layer.operation == Operation::ScaleChannels
-            && let Some(scale) = constants.get(&layer.inputs[1])
-        {
-            let name = format!("{}.scale", layer.name);
-            weights.tensors.insert(name, scale.clone());
+    for (index, value) in constants(&network, &weights)? {
+        let value_name = format!("{}.value", network.layers[index].name);
+        for layer in &network.layers {
+            if layer.operation == Operation::ScaleChannels && layer.inputs[1] == index {
+                let name = format!("{}.scale", layer.name);
+                weights.tensors.insert(name, value.clone());
+            }
         }
+        weights.tensors.insert(value_name, value);
     }
     let folded = without_constants(&network);
     let names: HashSet<String> = folded
@@ -106,40 +113,37 @@ fn convolution_before(network: &Network, index: usize) -> Result<&str, FoldError
     }
 }
 
-/// The network without dropout and without the branch that does not depend on the photo, whose outcome
-/// becomes the weights of a [`Operation::ConstantScale`].
+/// The network without dropout and without the layers that don't depend on the photo: the outcome of a graph
+/// branch becomes the weights of a [`Operation::ConstantScale`], any other a [`Operation::Constant`].
 fn without_constants(network: &Network) -> Network {
     let constant = constant_layers(network);
+    let is_read = |index: usize| {
+        let readers = network.layers.iter().enumerate();
+        let mut readers = readers.filter(|(_, layer)| layer.inputs.contains(&index));
+        readers
+            .any(|(reader, layer)| !constant[reader] && layer.operation != Operation::ScaleChannels)
+    };
     let mut folding = Folding::default();
     for (index, layer) in network.layers.iter().enumerate() {
-        match layer.operation {
+        match (layer.operation, layer.output) {
+            (_, Shape::Matrix { rows, columns }) if constant[index] && is_read(index) => {
+                let layer = Layer {
+                    inputs: vec![],
+                    ..layer.clone()
+                };
+                folding.push(&layer, Operation::Constant { rows, columns });
+            }
             _ if constant[index] => folding.stands_for.push(None),
-            Operation::Dropout { .. } => {
+            (Operation::Dropout { .. }, _) => {
                 folding.skip(layer);
             }
-            Operation::ScaleChannels if constant[layer.inputs[1]] => {
+            (Operation::ScaleChannels, _) if constant[layer.inputs[1]] => {
                 folding.push(layer, Operation::ConstantScale);
             }
-            operation => folding.push(layer, operation),
+            (operation, _) => folding.push(layer, operation),
         }
     }
     folding.network
-}
-
-/// Which layers don't depend on the image.
-fn constant_layers(network: &Network) -> Vec<bool> {
-    let mut constant = vec![];
-    for layer in &network.layers {
-        constant.push(match layer.operation {
-            Operation::LabelEmbeddings { .. } => true,
-            Operation::GraphConvolution { .. }
-            | Operation::GraphAttention { .. }
-            | Operation::LabelMaximum
-            | Operation::Activation(_) => layer.inputs.iter().all(|&input| constant[input]),
-            _ => false,
-        });
-    }
-    constant
 }
 
 /// A network in the making.
@@ -210,123 +214,4 @@ fn absorb(
     let shape = vec![scale.len()];
     tensors.insert(bias_name, Tensor { shape, values });
     Ok(())
-}
-
-/// The outputs of all layers that don't depend on the image.
-fn constants(
-    network: &Network,
-    weights: &Weights,
-) -> Result<BTreeMap<usize, Tensor>, WeightsError> {
-    let mut constants: BTreeMap<usize, Tensor> = BTreeMap::new();
-    for (index, layer) in network.layers.iter().enumerate() {
-        let inputs: Option<Vec<&Tensor>> = layer.inputs.iter().map(|i| constants.get(i)).collect();
-        let Some(inputs) = inputs else { continue };
-        let parameter = |role: &str| weights.get(&format!("{}.{role}", layer.name));
-        let value = match (layer.operation, inputs.as_slice()) {
-            (Operation::LabelEmbeddings { .. }, []) => parameter("embeddings")?.clone(),
-            (Operation::GraphConvolution { .. }, [nodes]) => {
-                let support = product(nodes, parameter("weight")?);
-                product(parameter("adjacency")?, &support)
-            }
-            (Operation::GraphAttention { slope, .. }, [nodes]) => graph_attention(
-                &product(nodes, parameter("weight")?),
-                parameter("attention")?,
-                parameter("adjacency")?,
-                slope,
-            ),
-            (Operation::Activation(activation), [input]) => Tensor {
-                shape: input.shape.clone(),
-                values: input
-                    .values
-                    .iter()
-                    .map(|&x| activate(activation, x))
-                    .collect(),
-            },
-            (Operation::LabelMaximum, [nodes]) => {
-                let columns = nodes.shape[1];
-                let mut maximum = vec![f32::NEG_INFINITY; columns];
-                for row in nodes.values.chunks(columns) {
-                    for (maximum, &value) in maximum.iter_mut().zip(row) {
-                        *maximum = maximum.max(value);
-                    }
-                }
-                Tensor {
-                    shape: vec![columns],
-                    values: maximum,
-                }
-            }
-            _ => continue,
-        };
-        constants.insert(index, value);
-    }
-    Ok(constants)
-}
-
-fn activate(activation: Activation, x: f32) -> f32 {
-    match activation {
-        Activation::Relu6 => x.clamp(0.0, 6.0),
-        Activation::LeakyRelu { slope } if x < 0.0 => slope * x,
-        Activation::Elu if x < 0.0 => x.exp_m1(),
-        Activation::LeakyRelu { .. } | Activation::Elu => x,
-        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-    }
-}
-
-/// A matrix product, accumulated in f64.
-fn product(a: &Tensor, b: &Tensor) -> Tensor {
-    let (inner, columns) = (b.shape[0], b.shape[1]);
-    let mut values = Vec::with_capacity(a.shape[0] * columns);
-    let mut sums = vec![0.0f64; columns];
-    for row in a.values.chunks(inner) {
-        sums.fill(0.0);
-        for (&factor, b_row) in row.iter().zip(b.values.chunks(columns)) {
-            for (sum, &value) in sums.iter_mut().zip(b_row) {
-                *sum += f64::from(factor) * f64::from(value);
-            }
-        }
-        values.extend(sums.iter().map(|&sum| sum as f32));
-    }
-    Tensor {
-        shape: vec![a.shape[0], columns],
-        values,
-    }
-}
-
-/// Single-head graph attention over `nodes` = X W; see [`Operation::GraphAttention`].
-fn graph_attention(nodes: &Tensor, attention: &Tensor, adjacency: &Tensor, slope: f32) -> Tensor {
-    let (labels, features) = (nodes.shape[0], nodes.shape[1]);
-    let scores = |which: usize| -> Vec<f32> {
-        let vector = &attention.values[which * features..(which + 1) * features];
-        let rows = nodes.values.chunks(features);
-        rows.map(|row| row.iter().zip(vector).map(|(a, b)| a * b).sum())
-            .collect()
-    };
-    let (from, to) = (scores(0), scores(1));
-    let mut coefficients = vec![0.0; labels * labels];
-    for (i, row) in coefficients.chunks_mut(labels).enumerate() {
-        let logits: Vec<f32> = (0..labels)
-            .map(|j| {
-                if adjacency.values[i * labels + j] > 0.0 {
-                    activate(Activation::LeakyRelu { slope }, from[i] + to[j])
-                } else {
-                    f32::NEG_INFINITY
-                }
-            })
-            .collect();
-        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let exponentials: Vec<f32> = logits.iter().map(|&l| (l - largest).exp()).collect();
-        let sum: f32 = exponentials.iter().sum();
-        for (coefficient, exponential) in row.iter_mut().zip(exponentials) {
-            *coefficient = exponential / sum;
-        }
-    }
-    let coefficients = Tensor {
-        shape: vec![labels, labels],
-        values: coefficients,
-    };
-    let mut output = product(&coefficients, nodes);
-    for value in &mut output.values {
-        *value = activate(Activation::Elu, *value);
-    }
-    output
 }

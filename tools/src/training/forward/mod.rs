@@ -1,10 +1,11 @@
 //! Interprets a network's layers with burn, for training and for reference outputs.
 
-use burn::tensor::activation::{leaky_relu, sigmoid, softmax};
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
+mod decoder;
+mod maps;
+
+use burn::tensor::activation::{leaky_relu, relu, sigmoid, softmax};
 use burn::tensor::{Distribution, Tensor};
-use graphtag_models::{Activation, Convolution, Network, Operation, Shape};
+use graphtag_models::{Activation, Network, Operation};
 
 use super::parameters::Parameters;
 
@@ -16,8 +17,10 @@ pub enum Value {
     Map(Tensor<2>),
     /// One vector per photo, \[N, features\].
     Vectors(Tensor<2>),
-    /// One row per label, \[K, features\], the same for every photo.
-    Labels(Tensor<2>),
+    /// One matrix for all photos, such as one row per label: \[rows, features\].
+    Matrix(Tensor<2>),
+    /// One matrix per photo, their rows one below the other: \[N * rows, features\].
+    Matrices(Tensor<2>),
     /// One vector for all photos, \[1, features\].
     Constant(Tensor<2>),
 }
@@ -26,7 +29,22 @@ impl Value {
     /// The tensor, in the layout that the variant tells.
     pub fn tensor(&self) -> Tensor<2> {
         match self {
-            Value::Map(t) | Value::Vectors(t) | Value::Labels(t) | Value::Constant(t) => t.clone(),
+            Value::Map(t)
+            | Value::Vectors(t)
+            | Value::Matrix(t)
+            | Value::Matrices(t)
+            | Value::Constant(t) => t.clone(),
+        }
+    }
+
+    /// A value of the same kind.
+    fn with(&self, tensor: Tensor<2>) -> Self {
+        match self {
+            Value::Map(_) => Value::Map(tensor),
+            Value::Vectors(_) => Value::Vectors(tensor),
+            Value::Matrix(_) => Value::Matrix(tensor),
+            Value::Matrices(_) => Value::Matrices(tensor),
+            Value::Constant(_) => Value::Constant(tensor),
         }
     }
 }
@@ -136,7 +154,7 @@ fn run_layer(
         Operation::Image => unreachable!("a network begins with its only image"),
         Operation::Convolution(convolution) => {
             let shape = network.input_shapes(index)[0];
-            let mut output = run_convolution(convolution, shape, count, input(), own("weight"));
+            let mut output = maps::convolve(convolution, shape, count, input(), own("weight"));
             if convolution.bias {
                 output = output + column("bias");
             }
@@ -147,30 +165,33 @@ fn run_layer(
             let shift = column("bias") - column("running_mean") * scale.clone();
             Value::Map(input() * scale + shift)
         }
-        Operation::Activation(activation) => {
-            let output = activate(activation, input());
-            match inputs[0] {
-                Value::Map(_) => Value::Map(output),
-                Value::Vectors(_) => Value::Vectors(output),
-                Value::Labels(_) => Value::Labels(output),
-                Value::Constant(_) => Value::Constant(output),
+        Operation::Activation(activation) => inputs[0].with(activate(activation, input())),
+        Operation::Add => match (&inputs[0], &inputs[1]) {
+            (Value::Matrix(shared), Value::Matrices(own)) => {
+                Value::Matrices(shared.clone().repeat_dim(0, count) + own.clone())
             }
-        }
-        Operation::Add => Value::Map(input() + inputs[1].tensor()),
+            (a, b) => a.with(a.tensor() + b.tensor()),
+        },
+        Operation::Squeeze => Value::Map(maps::pixel_means(input(), count)),
+        Operation::Gate => Value::Map(maps::gate(input(), inputs[1].tensor())),
+        Operation::AveragePool { side } => Value::Map(maps::average_pool(
+            network.input_shapes(index)[0],
+            side,
+            input(),
+        )),
+        Operation::Blur => Value::Map(maps::blur(network.input_shapes(index)[0], count, input())),
         Operation::GlobalAveragePool => {
-            let [channels, columns] = input().dims();
-            let pixels = input().reshape([channels, count, columns / count]);
-            Value::Vectors(pixels.mean_dim(2).squeeze_dim::<2>(2).transpose())
+            Value::Vectors(maps::pixel_means(input(), count).transpose())
         }
-        Operation::Dropout { rate } => Value::Vectors(dropout(input(), rate, mode)),
+        Operation::Dropout { rate } => inputs[0].with(dropout(input(), rate, mode)),
         Operation::Linear { .. } => {
-            Value::Vectors(input().matmul(matrix("weight", features())) + row("bias"))
+            inputs[0].with(input().matmul(matrix("weight", features())) + row("bias"))
         }
-        Operation::LabelEmbeddings { labels, .. } => Value::Labels(matrix("embeddings", labels)),
+        Operation::LabelEmbeddings { labels, .. } => Value::Matrix(matrix("embeddings", labels)),
         Operation::GraphConvolution { .. } => {
             let labels = input().dims()[0];
             let support = input().matmul(matrix("weight", features()));
-            Value::Labels(matrix("adjacency", labels).matmul(support))
+            Value::Matrix(matrix("adjacency", labels).matmul(support))
         }
         Operation::GraphAttention {
             slope,
@@ -186,7 +207,7 @@ fn run_layer(
             let coefficients =
                 leaky_relu(from + to, f64::from(slope)).mask_fill(unconnected, f32::NEG_INFINITY);
             let coefficients = dropout(softmax(coefficients, 1), rate, mode);
-            Value::Labels(activate(Activation::Elu, coefficients.matmul(nodes)))
+            Value::Matrix(activate(Activation::Elu, coefficients.matmul(nodes)))
         }
         Operation::LabelMaximum => Value::Constant(input().max_dim(0)),
         Operation::ScaleChannels => Value::Vectors(input() * inputs[1].tensor()),
@@ -196,44 +217,42 @@ fn run_layer(
             let cosines = normalise(input(), 1).matmul(normalise(proxies, 0));
             Value::Vectors(cosines * scale)
         }
+        Operation::Queries { queries, .. } => Value::Matrix(matrix("queries", queries)),
+        Operation::Constant { rows, .. } => Value::Matrix(matrix("value", rows)),
+        Operation::LayerNorm { epsilon } => {
+            inputs[0].with(decoder::standardise(input(), epsilon) * row("weight") + row("bias"))
+        }
+        Operation::CrossAttention {
+            heads,
+            dropout: rate,
+        } => {
+            let [keys, values] = [1, 2].map(|i| inputs[i].tensor());
+            let queries = match &inputs[0] {
+                Value::Matrix(shared) => shared.clone().repeat_dim(0, count),
+                own => own.tensor(),
+            };
+            let drop = |coefficients| dropout(coefficients, rate, mode);
+            Value::Matrices(decoder::attend(heads, count, queries, keys, values, drop))
+        }
+        Operation::GroupLinear { labels } => {
+            let logits = decoder::grouped(labels, count, input(), own("weight"));
+            Value::Vectors(logits + row("bias"))
+        }
+        Operation::GroupAngularClassifier { labels, scale } => {
+            let rows = input().dims()[0] / count;
+            let columns = own("proxies").dims()[0] / (rows * features());
+            let proxies = own("proxies").reshape([rows, features(), columns]);
+            let proxies = normalise(proxies, 1).flatten(0, 2);
+            let cosines = decoder::grouped(labels, count, normalise(input(), 1), proxies);
+            Value::Vectors(cosines * scale)
+        }
     }
-}
-
-fn run_convolution(
-    convolution: Convolution,
-    input_shape: Shape,
-    count: usize,
-    input: Tensor<2>,
-    weight: Tensor<1>,
-) -> Tensor<2> {
-    let Convolution {
-        outputs,
-        kernel,
-        stride,
-        padding: [top, left, bottom, right],
-        groups,
-        ..
-    } = convolution;
-    let channels = input_shape.channels();
-    if kernel == 1 && stride == 1 && groups == 1 {
-        return weight.reshape([outputs, channels]).matmul(input);
-    }
-    let Shape::Map { height, width, .. } = input_shape else {
-        unreachable!("convolutions read feature maps");
-    };
-    let photos = input
-        .reshape([channels, count, height, width])
-        .swap_dims(0, 1);
-    let padding = [(top, bottom), (left, right)];
-    let options = ConvOptions::new_with_padding([stride, stride], padding, [1, 1], groups);
-    let weight = weight.reshape([outputs, channels / groups, kernel, kernel]);
-    let output = conv2d(photos, weight, None, options);
-    let columns = output.dims()[0] * output.dims()[2] * output.dims()[3];
-    output.swap_dims(0, 1).reshape([outputs, columns])
 }
 
 fn activate(activation: Activation, x: Tensor<2>) -> Tensor<2> {
+    let hard_sigmoid = |x: Tensor<2>| (x + 3.0).clamp(0.0, 6.0) / 6.0;
     match activation {
+        Activation::Relu => relu(x),
         Activation::Relu6 => x.clamp(0.0, 6.0),
         Activation::LeakyRelu { slope } => leaky_relu(x, f64::from(slope)),
         Activation::Elu => {
@@ -241,10 +260,13 @@ fn activate(activation: Activation, x: Tensor<2>) -> Tensor<2> {
             x.clamp_min(0.0) + negative
         }
         Activation::Sigmoid => sigmoid(x),
+        Activation::Silu => x.clone() * sigmoid(x),
+        Activation::HardSigmoid => hard_sigmoid(x),
+        Activation::HardSwish => x.clone() * hard_sigmoid(x),
     }
 }
 
-fn dropout(x: Tensor<2>, rate: f32, mode: Mode) -> Tensor<2> {
+fn dropout<const D: usize>(x: Tensor<D>, rate: f32, mode: Mode) -> Tensor<D> {
     if mode == Mode::Inference || rate == 0.0 {
         return x;
     }
@@ -254,7 +276,7 @@ fn dropout(x: Tensor<2>, rate: f32, mode: Mode) -> Tensor<2> {
 }
 
 /// x / max(|x|, 1e-12) along `dimension`, as PyTorch's `normalize`.
-fn normalise(x: Tensor<2>, dimension: usize) -> Tensor<2> {
+fn normalise<const D: usize>(x: Tensor<D>, dimension: usize) -> Tensor<D> {
     let norm = x.clone().powi_scalar(2).sum_dim(dimension).sqrt();
     x / norm.clamp_min(1e-12)
 }
