@@ -138,7 +138,7 @@ cp "$repository/tests/camera/init" "$root/init"
 cp "$repository/tests/fixtures/colours.onnx" "$root/model.onnx"
 (cd "$root" && find . | cpio -o -H newc --quiet) | gzip -1 >"$work/initrd.gz"
 
-timeout --foreground 900 "${qemu[@]}" -display none -serial stdio -no-reboot -net none \
+timeout --foreground 1800 "${qemu[@]}" -display none -serial stdio -no-reboot -net none \
     -kernel "$packages"/kernel/boot/vmlinuz-* -initrd "$work/initrd.gz" -append "console=$console quiet panic=1" \
     </dev/null | tr -d '\r' | tee "$work/log" | grep --line-buffered -E '^(ok|FAILED|  \||[0-9]+ passed)' || true
 grep -q '^[0-9]* passed, 0 failed' "$work/log" || {
