@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # graphtag on emulated ARM boards with cameras: tests/arm/board.sh [virt|raspi3b]...
-# Builds it and boots each board (see tests/camera/board.sh). `tests/arm/board.sh document` does so with both and writes what
-# they said to docs/arm-board.md.
+# Builds it and boots each board (see tests/camera/board.sh). `tests/arm/board.sh document [MACHINE]...` also writes
+# what they said, or both, to docs/arm-board.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source tests/arm/environment.sh
@@ -16,7 +16,7 @@ document() {
     cat <<'TEXT'
 # graphtag on emulated ARM boards
 
-Written by `tests/arm/board.sh document`: what two boards said that qemu emulates, each with Debian 12's kernel for arm64, virtual
+Written by `tests/arm/board.sh document`: what boards said that qemu emulates, each with Debian 12's kernel for arm64, virtual
 V4L2 cameras (vivid, and v4l2loopback for JPEGs) and no network. The checks are those of [tests/camera/init](../tests/camera/init). Times are the
 board's: its clock counts instructions, at 1,000 million a second for all cores together, so they do not depend on the
 machine that emulates it.
@@ -33,7 +33,11 @@ choose_compiler aarch64
 build >/dev/null
 write=false
 case ${1:-} in
-    document) write=true && set -- virt raspi3b ;;
+    document)
+        write=true
+        shift
+        [ $# -gt 0 ] || set -- virt raspi3b
+        ;;
     '') set -- virt ;;
 esac
 for machine; do

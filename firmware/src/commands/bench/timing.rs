@@ -28,24 +28,18 @@ pub fn time<T>(work: impl FnOnce() -> T) -> (T, Took) {
 /// Multiply-accumulates of bytes that this core does in a second at most, in the best of several attempts; `None` where
 /// the kernels have no instructions for them.
 pub fn peak() -> Option<f64> {
-    const ATTEMPTS: usize = 5;
-    const LONG_ENOUGH: Duration = Duration::from_millis(5);
+    const ATTEMPTS: usize = 10;
+    // The same work on every core, so that an emulator's instruction counts of two runs can be compared: a millisecond of a
+    // fast one, thirty of a slow one.
+    const WORK: u64 = 1 << 28;
     let set = InstructionSet::detect();
-    let mut rounds = 1 << 10;
-    let mut best = 0.0_f64;
-    let mut attempts = 0;
-    while attempts < ATTEMPTS {
+    let rounds = (WORK / multiply_registers(set, 1)?) as usize;
+    let attempt = || {
         let start = Instant::now();
-        let macs = multiply_registers(set, rounds)?;
-        let took = start.elapsed();
-        if took < LONG_ENOUGH {
-            rounds *= 2;
-            continue;
-        }
-        best = best.max(macs as f64 / took.as_secs_f64());
-        attempts += 1;
-    }
-    Some(best)
+        let macs = multiply_registers(set, rounds).unwrap_or_default();
+        macs as f64 / start.elapsed().as_secs_f64()
+    };
+    Some((0..ATTEMPTS).map(|_| attempt()).fold(0.0, f64::max))
 }
 
 fn cpu_time() -> Duration {
