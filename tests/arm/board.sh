@@ -6,9 +6,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source tests/arm/environment.sh
 
-# What a board said, without the kernel's own lines.
+# What a board said, without the kernel's own lines, the sizes of each format, and what the shell says of what it ends.
 log_of() {
-    sed 's/\x1b\[[0-9;]*m//g; /^\[ *[0-9]*\.[0-9]*\] /d' "target/camera/arm64/$1/log"
+    sed 's/\x1b\[[0-9;]*m//g; /^\[ *[0-9]*\.[0-9]*\] /d; /^ \{6\}[0-9].* fps$/d; /^Terminated$/d' "target/camera/arm64/$1/log"
 }
 
 document() {
