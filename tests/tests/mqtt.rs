@@ -46,7 +46,12 @@ fn home_assistant_is_told_one_device_with_a_sensor_per_label() {
     }
     let broker = Broker::start();
     let service = watch("cat.jpg", &broker.address(), &[]);
-    broker.listen().hears(AVAILABILITY, "online");
+    let before = broker.listen();
+    before.hears(AVAILABILITY, "online");
+    before.hears("graphtag/porch/tags/cat", "ON");
+    wait_for("the cat in the state", || {
+        (before.last("graphtag/porch/state")?.json()["tags"][0]["label"] == "cat").then_some(())
+    });
 
     // What a Home Assistant finds that starts now.
     let listener = broker.listen();
