@@ -18,7 +18,7 @@ const MOST_FEATURES: usize = 8192;
 
 pub(super) fn validate(width: usize, feed_forward: usize) -> Result<(), ArchitectureError> {
     let fits = |features: usize| (1..=MOST_FEATURES).contains(&features);
-    if fits(width) && fits(feed_forward) && width % HEADS == 0 {
+    if fits(width) && fits(feed_forward) && width.is_multiple_of(HEADS) {
         return Ok(());
     }
     Err(ArchitectureError::Decoder {
