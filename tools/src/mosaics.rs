@@ -13,12 +13,16 @@ use crate::teacher::Teacher;
 use crate::training::views::{Augmentation, view};
 
 /// Four parts of photos, as they are but for the crop.
-const MOSAIC: Augmentation = Augmentation {
+pub const MOSAIC: Augmentation = Augmentation {
     smallest_area: 0.4,
     aspect: 1.33,
     color: 0.0,
     mosaic: 1.0,
+    rand_augment: None,
+    cutout: None,
 };
+/// Decides which three, and which parts.
+pub const SEED: u64 = 1;
 
 /// What `model` scores on one mosaic of each of `photos` and three others; what it shows is the teacher's
 /// word, see [`TEACHER_THRESHOLD`](crate::data::TEACHER_THRESHOLD). The mosaics are the same each time.
@@ -26,7 +30,6 @@ const MOSAIC: Augmentation = Augmentation {
 /// # Errors
 /// When a photo can't be read or a network not be run.
 pub fn score_mosaics(model: &Model, teacher: &Teacher, photos: &[Photo]) -> Result<Scored> {
-    const SEED: u64 = 1;
     let labels = model.metadata().labels.len();
     let path = |index: usize| -> &Path { &photos[index].path };
     let progress = Progress::new("mosaics", 0, photos.len());

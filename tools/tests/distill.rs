@@ -65,6 +65,8 @@ batch = 4
 head_rate = 1e-3
 backbone_rate = 1e-3
 weight_decay = 1e-4
+clip = 5.0
+patience = 100
 warm_up = 0.2
 repeat_below = 0.0
 most_repeats = 1.0
@@ -326,6 +328,61 @@ fn teacher() -> Vec<u8> {
         golden: None,
     };
     onnx::float(&network, &weights, &metadata).unwrap()
+}
+
+#[test]
+fn peers_of_one_seed_learn_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    make_inputs(folder);
+    let recipe = RECIPE
+        .replace("epochs = 60", "epochs = 2")
+        .replace(
+            "epochs = 40",
+            "epochs = 2\noptimizer = { kind = \"sgd\", momentum = 0.9 }\nsharpness = 0.05",
+        )
+        .replace(
+            "temperature = 1.0",
+            "temperature = 1.0\nmutual_weight = 1.0",
+        )
+        .replace("blocks.14.add", "blocks.14");
+    let weights = |out: &str| fs::read(folder.join(out).join("weights.safetensors")).unwrap();
+    fs::write(folder.join("recipe.toml"), &recipe).unwrap();
+    finish(start(folder, "first"));
+    finish(start(folder, "second"));
+    assert!(weights("first") == weights("second"), "the weights differ");
+
+    let alone = recipe.replace("mutual_weight = 1.0", "mutual_weight = 0.0");
+    fs::write(folder.join("recipe.toml"), alone).unwrap();
+    finish(start(folder, "alone"));
+    assert!(
+        weights("first") != weights("alone"),
+        "the peer changed nothing"
+    );
+}
+
+#[test]
+fn what_later_layers_read_is_not_frozen_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    make_inputs(folder);
+    for (name, message) in [
+        (
+            "blocks.14.depthwise.convolution",
+            "blocks.14.add reads a layer before blocks.14.depthwise.convolution",
+        ),
+        (
+            "blocks.99",
+            "there is neither a layer nor a block blocks.99",
+        ),
+    ] {
+        let recipe = RECIPE.replace("blocks.14.add", name);
+        fs::write(folder.join("recipe.toml"), recipe).unwrap();
+        let output = start(folder, "out").wait_with_output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(log.contains(message), "{log}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use graphtag_tools::training::loss::{
-    AngularMargin, Asymmetric, Truth, angular_margin, asymmetric, binary_kl,
+    AngularMargin, Asymmetric, Truth, angular_margin, asymmetric, binary_kl, mutual,
 };
 use graphtag_tools::training::parameters::values;
 use serde_json::Value;
@@ -145,4 +145,20 @@ fn gradients_equal_finite_differences() {
             "{index}: {difference}, {gradient}"
         );
     }
+}
+
+/// Chances of 1/2 and 3/4: divergences of ln(27/16)/4 and ln(4/3)/2, gradients of -1/4 and -ln(3)/4.
+#[test]
+fn peers_diverge_in_both_directions() {
+    let device = Device::flex().autodiff();
+    let own = Tensor::<2>::from_data([[0.0f32]], &device).require_grad();
+    let peer = Tensor::<2>::from_data([[3f32.ln()]], &device);
+    let loss = mutual(own.clone(), peer.detach());
+    let gradient = values(own.grad(&loss.backward()).unwrap())[0];
+    let expected = (1.6875f32.ln() / 4.0 + (4f32 / 3.0).ln() / 2.0) / 2.0;
+    assert!((values(loss.inner())[0] - expected).abs() < 1e-6);
+    assert!(
+        (gradient + (1.0 + 3f32.ln()) / 8.0).abs() < 1e-6,
+        "{gradient}"
+    );
 }

@@ -2,17 +2,15 @@
 
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Distribution, Tensor};
-use graphtag_models::{
-    AdjacencySettings, Architecture, Network, Operation, Weights, adjacency, fold_batch_norm,
-};
+use graphtag_models::{AdjacencySettings, Network, Operation, Weights, adjacency, fold_batch_norm};
 
 use super::last_feature;
 use crate::data::LabelSet;
 use crate::training::parameters::values;
 
-/// The network with batch norm folded, the backbone's weights and a fresh head.
+/// `network` with batch norm folded, the backbone's weights and a fresh head.
 pub(super) fn initial(
-    architecture: &Architecture,
+    network: &Network,
     backbone: &[u8],
     labels: &LabelSet,
     seed: u64,
@@ -22,8 +20,7 @@ pub(super) fn initial(
     weights
         .tensors
         .retain(|name, _| !name.starts_with("classifier."));
-    let network = architecture.lower();
-    let head = last_feature(&network)?;
+    let head = last_feature(network)?;
     device.seed(seed);
     for (index, layer) in network.layers.iter().enumerate() {
         for parameter in network.parameters(index) {
@@ -65,7 +62,7 @@ pub(super) fn initial(
             weights.tensors.insert(parameter.name, fresh);
         }
     }
-    Ok(fold_batch_norm(&network, &weights)?)
+    Ok(fold_batch_norm(network, &weights)?)
 }
 
 /// Random weights of a matrix, or of several, or of a pointwise convolution (Glorot and Bengio 2010).

@@ -23,7 +23,7 @@ use crate::training::recipe::Recipe;
 use crate::training::stage::{Work, train};
 use crate::training::targets::Targets;
 use initial::initial;
-use validation::{mean_average_precision, predict};
+use validation::{Pictures, accuracy};
 use views::Views;
 
 /// What to distil from and to.
@@ -67,31 +67,32 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
     let split = load_photos(inputs, names, &soft_labels)?;
     data::write_names(&out.join("validation.txt"), &split.validation)?;
     let mut training = targets(&split.training, &soft_labels);
-    let validation = targets(&split.validation, &soft_labels);
 
     let architecture = recipe.architecture(names.len(), recipe.input)?;
     let backbone_bytes = fs::read(&inputs.weights)
         .with_context(|| format!("{}: can't be read", inputs.weights.display()))?;
-    let (network, weights) = initial(
-        &architecture,
-        &backbone_bytes,
-        &inputs.labels,
-        recipe.seed,
-        &device,
-    )
-    .with_context(|| inputs.weights.display().to_string())?;
-    let parameters = Parameters::new(&weights, &device);
-    let layer = |name: &str| {
-        let found = network.find(name);
-        found.with_context(|| format!("the recipe names {name}, but there is no such layer"))
+    // Peers differ by their heads alone.
+    let peers = 1 + u64::from(recipe.loss.mutual_weight > 0.0);
+    let lowered = recipe.network(&architecture);
+    let started = |peer: u64| {
+        let seed = recipe.seed.wrapping_add(peer);
+        initial(&lowered, &backbone_bytes, &inputs.labels, seed, &device)
+            .with_context(|| inputs.weights.display().to_string())
     };
-    let (frozen, features) = (layer(&recipe.frozen_through)?, last_feature(&network)?);
-    let logits = layer("classifier")?;
+    let (network, weights) = started(0)?;
+    let parameters = Parameters::new(&weights, &device);
+    let peers: Vec<Parameters> = (0..peers)
+        .map(|peer| Ok(Parameters::new(&started(peer)?.1, &device)))
+        .collect::<Result<_>>()?;
+    let frozen = recipe.last_frozen(&network)?;
+    let features = last_feature(&network)?;
+    let logits = network
+        .find("classifier")
+        .context("the network has no classifier")?;
 
     let frozen_key = provenance::frozen_key(recipe, &backbone_bytes, &split.training)?;
     let views_key = provenance::views_key(recipe, &soft_labels, &split.training)?;
     let key = provenance::key(recipe, &frozen_key, &soft_labels)?;
-    let validation_key = provenance::frozen_key(recipe, &backbone_bytes, &split.validation)?;
     let record = provenance::record(inputs, &soft_labels, &backbone_bytes, &split, &architecture)?;
     fs::write(
         out.join("training.json"),
@@ -110,19 +111,16 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
         &out.join("training-maps.f16"),
         &frozen_key,
         &part(0, frozen),
-        recipe.views,
+        0..recipe.views,
     )?;
-    let validation_maps = views_of(&split.validation).activations(
-        &out.join("validation-maps.f16"),
-        &validation_key,
-        &part(0, frozen),
-        1,
-    )?;
-    if recipe.teach_views {
+    let teacher = || {
         let path = inputs.teacher.as_ref().context(
-            "the recipe says teach_views, for which the teacher is needed; give it with --teacher FILE",
+            "the recipe says teach_views or validate_mosaics, for which the teacher is needed; give it with --teacher FILE",
         )?;
-        let teacher = soft_labels.open_teacher(path)?;
+        soft_labels.open_teacher(path)
+    };
+    if recipe.teach_views {
+        let teacher = teacher()?;
         let logits = views_of(&split.training).teacher_logits(
             &out.join("teacher-of-views.f16"),
             &views_key,
@@ -131,6 +129,18 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
         training.teacher_of_views = Some(logits.values(&device)?);
     }
 
+    let to_validate = validation::Source {
+        recipe,
+        photos: &split.validation,
+        backbone: &backbone_bytes,
+        parts: [part(0, frozen), part(frozen, features)],
+        out,
+    };
+    let truths = targets(&split.validation, &soft_labels).assumed_truths();
+    let mut pictures = vec![to_validate.photos(truths)?];
+    if recipe.validate_mosaics {
+        pictures.push(to_validate.mosaics(&soft_labels, &teacher()?)?);
+    }
     let mut log = OpenOptions::new()
         .create(true)
         .append(true)
@@ -138,18 +148,17 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
     let mut validate = |stage: &str,
                         epoch: usize,
                         loss: f64,
-                        maps: &Activations,
-                        start,
+                        (start, maps): (usize, fn(&Pictures) -> &Activations),
                         weights: &Parameters| {
         let part = Part {
             parameters: weights,
             ..part(start, logits)
         };
-        let predicted = predict(&part, maps)?;
-        let (accuracy, present) = mean_average_precision(&predicted, &validation);
+        let (accuracy, present) = accuracy(&part, &pictures, maps)?;
         let line = json!({"stage": stage, "epoch": epoch, "loss": loss, "map": accuracy, "labels": present});
         eprintln!("{line}");
-        writeln!(log, "{line}").context("log.jsonl")
+        writeln!(log, "{line}").context("log.jsonl")?;
+        Ok(accuracy)
     };
 
     let trained = |from: usize| -> Vec<String> {
@@ -183,32 +192,21 @@ pub fn distill(inputs: &Inputs) -> Result<()> {
         &part(frozen, features),
         recipe.head_stage.views * split.training.len(),
     )?;
-    let validation_features = validation_maps.continued(
-        &out.join("validation-features.f16"),
-        &validation_key,
-        &part(frozen, features),
-        split.validation.len(),
-    )?;
     work.activations = &kept_features;
-    let parameters = train(
-        &work,
-        parameters.clone(),
-        &device,
-        |epoch, loss, weights| {
-            validate("head", epoch, loss, &validation_features, features, weights)
-        },
-    )?;
+    let peers = train(&work, peers, &device, |epoch, loss, weights| {
+        validate("head", epoch, loss, (features, |p| &p.features), weights)
+    })?;
 
     work.name = "tail";
     work.start = frozen;
     work.trained = trained(frozen + 1);
     work.activations = &training_maps;
     work.stage = recipe.tail_stage;
-    let parameters = train(&work, parameters, &device, |epoch, loss, weights| {
-        validate("tail", epoch, loss, &validation_maps, frozen, weights)
+    let peers = train(&work, peers, &device, |epoch, loss, weights| {
+        validate("tail", epoch, loss, (frozen, |p| &p.maps), weights)
     })?;
 
-    let bytes = parameters
+    let bytes = peers[0]
         .to_weights(&network)
         .to_safetensors(&BTreeMap::new())?;
     let path = out.join("weights.safetensors");

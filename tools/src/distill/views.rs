@@ -26,18 +26,18 @@ pub(super) struct Views<'a> {
 }
 
 impl Views<'_> {
-    /// The outputs of `part`, which begins at the image, for the first `views` views of every photo.
+    /// The outputs of `part`, which begins at the image, for these `views` of every photo.
     pub fn activations(
         &self,
         path: &Path,
         key: &str,
         part: &Part,
-        views: usize,
+        views: std::ops::Range<usize>,
     ) -> Result<Activations> {
         let size = self.recipe.input;
         let preprocessing = self.recipe.preprocessing(size)?;
         let shape = part.network.layers[part.end].output;
-        self.keep(path, key, shape, 0..views, |record| {
+        self.keep(path, key, shape, views, |record| {
             let drawn = self.draw(record, &preprocessing)?;
             let pixels = preprocess::tensor(&drawn, &preprocessing);
             let photo = Tensor::from_data(TensorData::new(pixels, [1, 3, size, size]), part.device);

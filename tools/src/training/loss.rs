@@ -131,6 +131,12 @@ pub fn binary_kl(teacher: Tensor<2>, student: Tensor<2>, temperature: f64) -> Te
     mean_over_photos(sum) * (temperature * temperature)
 }
 
+/// The divergence of two peers that learn from each other (Zhang et al. 2018): the mean of [`binary_kl`] in both directions.
+/// `peer` is taken as it is; only `logits` get a gradient where `peer` is detached.
+pub fn mutual(logits: Tensor<2>, peer: Tensor<2>) -> Tensor<1> {
+    (binary_kl(peer.clone(), logits.clone(), 1.0) + binary_kl(logits, peer, 1.0)) / 2.0
+}
+
 fn mean_over_photos(terms: Tensor<2>) -> Tensor<1> {
     let photos = terms.dims()[0] as f32;
     terms.sum() / photos

@@ -14,10 +14,10 @@ pub struct Parameters {
 impl Parameters {
     /// Copies `weights` to `device`.
     pub fn new(weights: &Weights, device: &Device) -> Self {
-        let tensors = weights.tensors.iter().map(|(name, tensor)| {
-            let data = TensorData::new(tensor.values.clone(), [tensor.values.len()]);
-            (name.clone(), Tensor::from_data(data, device))
-        });
+        let tensors = weights
+            .tensors
+            .iter()
+            .map(|(name, tensor)| (name.clone(), flat(tensor.values.clone(), device)));
         Parameters {
             tensors: tensors.collect(),
         }
@@ -65,4 +65,10 @@ impl Parameters {
 pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     let data = tensor.into_data().convert::<f32>();
     data.try_to_vec().expect("converted to f32")
+}
+
+/// The flat tensor of `values`.
+pub fn flat(values: Vec<f32>, device: &Device) -> Tensor<1> {
+    let shape = [values.len()];
+    Tensor::from_data(TensorData::new(values, shape), device)
 }

@@ -1,24 +1,22 @@
 //! The training loop of one stage, from kept activations to trained weights.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use burn::tensor::{Device, Tensor};
-use graphtag_models::{Network, Weights};
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
+use burn::tensor::Device;
+use graphtag_models::{Network, Tensor, Weights};
 
 use super::activations::Activations;
-use super::forward::{Mode, run_between};
-use super::loss::{angular_margin, binary_kl};
+use super::batches::order;
+use super::checkpoint;
+use super::early_stop::EarlyStop;
+use super::learner::{self, Learner};
 use super::optimizer::{Group, OneCycle, Trainer};
-use super::parameters::{Parameters, values};
+use super::parameters::{Parameters, flat, values};
 use super::recipe::{Loss, Stage};
 use super::targets::Targets;
-use super::views::{Augmentation, view};
+use super::views::Augmentation;
 use crate::progress::Progress;
 
 /// Steps between two checkpoints.
@@ -58,23 +56,21 @@ pub struct Work<'a> {
     pub key: String,
 }
 
-/// Trains and returns the moving average of the parameters; `validate` is called after every epoch with the
-/// epoch (from 1), the mean loss and these averages. A run that was killed goes on from its last checkpoint
-/// and ends with the same weights.
+/// Trains networks that start at each of `parameters`, one or peers that learn from each other too, and returns the moving
+/// average of the first's parameters. `validate` is called after every epoch with the epoch (from 1), the mean loss and
+/// these averages, and returns a score. With patience the epoch of the best score is what is returned. A run that
+/// was killed goes on from its last checkpoint and ends with the same weights.
 ///
 /// # Errors
 /// When a file can't be read or written, or the loss is no longer finite.
 pub fn train(
     work: &Work,
-    mut parameters: Parameters,
+    parameters: Vec<Parameters>,
     device: &Device,
-    mut validate: impl FnMut(usize, f64, &Parameters) -> Result<()>,
-) -> Result<Parameters> {
-    let stage = work.stage;
-    let repeats = work.targets.repeats(stage.repeat_below, stage.most_repeats);
-    let orders: Vec<Vec<(usize, usize)>> = (0..stage.epochs)
-        .map(|epoch| order(&repeats, epoch, stage.views, work.seed))
-        .collect();
+    mut validate: impl FnMut(usize, f64, &Parameters) -> Result<f64>,
+) -> Result<Vec<Parameters>> {
+    let stage = &work.stage;
+    let orders = orders(work);
     let steps_of = |epoch: usize| orders[epoch].len() / stage.batch;
     let steps: usize = (0..stage.epochs).map(steps_of).sum();
     let cycle = OneCycle {
@@ -82,104 +78,164 @@ pub fn train(
         steps,
         warm_up: stage.warm_up,
     };
-    let mut trainer = Trainer::new(groups(work), &parameters, work.average_decay, device);
-    let checkpoint = work.folder.join(format!("{}.checkpoint", work.name));
-    resume(work, &checkpoint, &mut trainer, &mut parameters)?;
+    let mut state = State::start(work, parameters, device);
+    state.resume(work)?;
 
-    let progress = Progress::new(work.name, trainer.steps(), steps);
+    let progress = Progress::new(work.name, state.steps(), steps);
     let mut first = 0;
     for (epoch, order) in orders.iter().enumerate() {
         let (mut sum, mut counted) = (0.0, 0);
         for (position, batch) in order.chunks_exact(stage.batch).enumerate() {
-            let step = first + position;
-            if step < trainer.steps() {
+            let number = first + position;
+            if number < state.steps() {
                 continue;
             }
-            device.seed(work.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ step as u64);
-            let tracked = trainer.tracked(&parameters);
-            let loss = batch_loss(work, &tracked, batch, device)?;
-            let gradients = loss.backward();
-            sum += f64::from(values(loss.inner())[0]);
+            let rate = cycle.rate(number);
+            sum += learner::step(work, &mut state.learners, batch, number, rate, device)?;
             counted += 1;
-            trainer.step(&mut parameters, &tracked, &gradients, cycle.rate(step));
-            if trainer.steps().is_multiple_of(CHECKPOINT_INTERVAL) {
+            if state.steps().is_multiple_of(CHECKPOINT_INTERVAL) {
                 ensure!(
                     sum.is_finite(),
                     "{}: the loss is no longer finite",
                     work.name
                 );
-                save(work, &checkpoint, &trainer, &parameters)?;
+                state.save(work)?;
             }
             progress.advance(1);
         }
         first += steps_of(epoch);
-        if counted > 0 {
-            let averaged = trainer.averaged(&parameters);
-            validate(epoch + 1, sum / f64::from(counted), &averaged)?;
+        if epoch >= state.early_stop.validated {
+            let score = validate(epoch + 1, sum / f64::from(counted), &state.averages()[0])?;
+            state.see(work, score);
+        }
+        if stage
+            .patience
+            .is_some_and(|patience| state.early_stop.is_over(patience))
+        {
+            break;
         }
     }
     progress.finish();
-    save(work, &checkpoint, &trainer, &parameters)?;
-    Ok(trainer.averaged(&parameters))
+    state.save(work)?;
+    Ok(state.result(device))
 }
 
-fn batch_loss(
-    work: &Work,
-    tracked: &Parameters,
-    batch: &[(usize, usize)],
-    device: &Device,
-) -> Result<Tensor<1>> {
-    let count = work.targets.photos.len();
-    let records: Vec<usize> = batch
-        .iter()
-        .map(|(photo, view)| view * count + photo)
-        .collect();
-    let views: Vec<_> = batch
-        .iter()
-        .map(|&(photo, number)| view(work.augmentation, work.seed, photo, number, count))
-        .collect();
-    let device = device.clone().autodiff();
-    let targets = work.targets.batch(&views, &device);
-    let input = (work.start, work.activations.batch(&records, &device)?);
-    let logits = run_between(
-        work.network,
-        tracked,
-        Mode::Training,
-        batch.len(),
-        input,
-        work.logits,
-        |_, value| value,
-    )
-    .tensor();
-    let Loss {
-        truth_weight,
-        teacher_weight,
-        temperature,
-        angular_margin: settings,
-    } = work.loss;
-    let truth = angular_margin(settings, logits.clone(), &targets.truth) * truth_weight;
-    let teacher = binary_kl(targets.teacher, logits, temperature) * teacher_weight;
-    Ok(truth + teacher)
+/// The photos and views of each epoch.
+fn orders(work: &Work) -> Vec<Vec<(usize, usize)>> {
+    let stage = &work.stage;
+    let repeats = work.targets.repeats(stage.repeat_below, stage.most_repeats);
+    let order = |epoch| order(&repeats, epoch, stage.views, work.seed);
+    (0..stage.epochs).map(order).collect()
 }
 
-/// The photos and views of an epoch in a random order: each photo as often as its repeats say, the fraction
-/// left to chance. From one epoch to the next a photo shows its next view, and each epoch shows all views
-/// alike, so that the weights don't swing between photos and mosaics.
-fn order(repeats: &[f64], epoch: usize, views: usize, seed: u64) -> Vec<(usize, usize)> {
-    use rand::Rng;
-    let mut random = ChaCha8Rng::seed_from_u64(seed ^ ((epoch as u64 + 1) << 32));
-    let mut order = vec![];
-    for (photo, &repeats) in repeats.iter().enumerate() {
-        let times = (repeats + random.random::<f64>()) as usize;
-        order.extend((0..times).map(|time| (photo, (photo + epoch + time) % views)));
+/// All that changes in the course of a stage.
+struct State {
+    learners: Vec<Learner>,
+    early_stop: EarlyStop,
+}
+
+impl State {
+    fn start(work: &Work, parameters: Vec<Parameters>, device: &Device) -> Self {
+        let learner = |parameters: Parameters| Learner {
+            trainer: Trainer::new(
+                work.stage.optimizer,
+                groups(work),
+                &parameters,
+                work.average_decay,
+                device,
+            ),
+            parameters,
+        };
+        State {
+            learners: parameters.into_iter().map(learner).collect(),
+            early_stop: EarlyStop::default(),
+        }
     }
-    order.shuffle(&mut random);
-    order
+
+    fn steps(&self) -> usize {
+        self.learners[0].trainer.steps()
+    }
+
+    fn averages(&self) -> Vec<Parameters> {
+        let average = |learner: &Learner| learner.trainer.averaged(&learner.parameters);
+        self.learners.iter().map(average).collect()
+    }
+
+    fn see(&mut self, work: &Work, score: f64) {
+        let averages = self.averages();
+        self.early_stop.see(score, || {
+            let mut tensors = BTreeMap::new();
+            let peers = averages.iter().enumerate();
+            for (peer, parameters) in peers.filter(|_| work.stage.patience.is_some()) {
+                for name in &work.trained {
+                    let values = values(parameters.flat(name));
+                    let shape = vec![values.len()];
+                    tensors.insert(format!("{peer}.{name}"), Tensor { shape, values });
+                }
+            }
+            Weights { tensors }
+        });
+    }
+
+    /// The averages of the last epoch, or of the best, where that was kept.
+    fn result(&self, device: &Device) -> Vec<Parameters> {
+        let mut result = self.averages();
+        let best = self
+            .early_stop
+            .best()
+            .into_iter()
+            .flat_map(|best| &best.tensors);
+        for (name, tensor) in best {
+            let (peer, name) = name.split_once('.').expect("named by peer");
+            let peer: usize = peer.parse().expect("named by peer");
+            result[peer].set(name, flat(tensor.values.clone(), device));
+        }
+        result
+    }
+
+    fn save(&self, work: &Work) -> Result<()> {
+        let mut all = Weights::default();
+        self.early_stop.store(&mut all);
+        for (peer, learner) in self.learners.iter().enumerate() {
+            let tensors = learner.trainer.checkpoint().tensors.into_iter();
+            all.tensors
+                .extend(tensors.map(|(name, tensor)| (format!("{peer}.{name}"), tensor)));
+        }
+        checkpoint::save(&checkpoint_path(work), &work.key, &all)
+    }
+
+    /// Takes up the checkpoint if there is one; one of another recipe is refused.
+    fn resume(&mut self, work: &Work) -> Result<()> {
+        let path = checkpoint_path(work);
+        let Some(all) = checkpoint::load(&path, &work.key)? else {
+            return Ok(());
+        };
+        let context = || path.display().to_string();
+        self.early_stop = EarlyStop::restore(&all).with_context(context)?;
+        for (peer, learner) in self.learners.iter_mut().enumerate() {
+            let prefix = format!("{peer}.");
+            let own = all.tensors.iter().filter_map(|(name, tensor)| {
+                Some((name.strip_prefix(&prefix)?.to_string(), tensor.clone()))
+            });
+            let own = Weights {
+                tensors: own.collect(),
+            };
+            learner
+                .trainer
+                .restore(&own, &mut learner.parameters)
+                .with_context(context)?;
+        }
+        Ok(())
+    }
+}
+
+fn checkpoint_path(work: &Work) -> PathBuf {
+    work.folder.join(format!("{}.checkpoint", work.name))
 }
 
 /// Weight decay applies to kernels and matrices of the backbone and head, not to biases.
 fn groups(work: &Work) -> Vec<Group> {
-    let stage = work.stage;
+    let stage = &work.stage;
     let layer_index = |name: &str| {
         let layer = name.rsplit_once('.').map_or(name, |(layer, _)| layer);
         work.network.find(layer).unwrap_or_default()
@@ -205,37 +261,4 @@ fn groups(work: &Work) -> Vec<Group> {
         select(false, false),
         select(false, true),
     ]
-}
-
-fn save(work: &Work, path: &PathBuf, trainer: &Trainer, parameters: &Parameters) -> Result<()> {
-    let key = BTreeMap::from([("key".to_string(), work.key.clone())]);
-    let bytes = trainer.checkpoint(parameters).to_safetensors(&key)?;
-    let temporary = path.with_extension("part");
-    fs::write(&temporary, bytes)
-        .and_then(|()| fs::rename(&temporary, path))
-        .with_context(|| path.display().to_string())
-}
-
-/// Takes up the checkpoint if there is one; one of another recipe is refused.
-fn resume(
-    work: &Work,
-    path: &PathBuf,
-    trainer: &mut Trainer,
-    parameters: &mut Parameters,
-) -> Result<()> {
-    let context = || path.display().to_string();
-    let bytes = match fs::read(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        bytes => bytes.with_context(context)?,
-    };
-    let metadata = Weights::safetensors_metadata(&bytes).with_context(context)?;
-    ensure!(
-        metadata.get("key") == Some(&work.key),
-        "{}: a checkpoint of another recipe, data or weights; use another folder or remove it",
-        path.display()
-    );
-    let checkpoint = Weights::from_safetensors(&bytes).with_context(context)?;
-    trainer
-        .restore(&checkpoint, parameters)
-        .with_context(context)
 }

@@ -1,5 +1,8 @@
 //! Augmented views of photos, each determined by a seed, the photo and the view's number.
 
+mod cutout;
+mod rand_augment;
+
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -9,6 +12,9 @@ use image::{RgbImage, imageops};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+
+pub use cutout::Cutout;
+pub use rand_augment::{Change, RandAugment};
 
 /// How views differ from their photo.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +28,12 @@ pub struct Augmentation {
     pub color: f64,
     /// Share of the views that are mosaics of four photos.
     pub mosaic: f64,
+    /// Random operations on the whole view.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rand_augment: Option<RandAugment>,
+    /// A grey square on some views.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cutout: Option<Cutout>,
 }
 
 /// What a view shows.
@@ -97,6 +109,12 @@ impl View {
             mosaic
         };
         change_color(&mut drawn, settings.color, &mut random);
+        if let Some(rand_augment) = settings.rand_augment {
+            drawn = rand_augment.apply(drawn, &mut random);
+        }
+        if let Some(cutout) = settings.cutout {
+            cutout.apply(&mut drawn, &mut random);
+        }
         Ok(drawn)
     }
 }
