@@ -171,7 +171,7 @@ files >"$work/files.before"
 size=$(stat -c %s "$deb")
 installed=$(($(dpkg-deb -f "$deb" Installed-Size) * 1024))
 echo "the package has $size bytes, installed it takes $installed"
-if [ "$architecture" = arm64 ]; then
+if [ "$architecture" = arm64 ] || [ "$architecture" = armhf ]; then
     check 'the package has at most 15 MB' test "$size" -le 15000000
     check 'installed it takes at most 40 MB' test "$installed" -le 40000000
 fi
