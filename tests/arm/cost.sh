@@ -72,13 +72,13 @@ per_inference() {
     awk -v runs=$runs '{counts[NR] = $1} END {printf "%.1f", (counts[1] - counts[2]) / runs / 1e6}' "$work/more" "$work/fewer"
 }
 
-# rows NAME MODEL SIDE ENGINE...
+# rows CORES NAME MODEL SIDE ENGINE...
 rows() {
     local engine core row
-    for engine in "${@:4}"; do
-        row="| $1 | $engine |"
-        for core in cortex-a53 cortex-a72 cortex-a76 max; do
-            row+=" $(per_inference "$core" "$engine" "$2" "$3") |"
+    for engine in "${@:5}"; do
+        row="| $2 | $engine |"
+        for core in $1; do
+            row+=" $(per_inference "$core" "$engine" "$3" "$4") |"
         done
         echo "$row"
     done
@@ -94,7 +94,7 @@ estimate() {
 }
 
 report() {
-    local core
+    local core cores='cortex-a53 cortex-a72 cortex-a76'
     cat <<TEXT
 # Cost on ARM
 
@@ -103,13 +103,18 @@ work and not time. The cores stand for instruction sets: A53 and A72 have no dot
 them (Pi 5, Jetson Orin Nano), \`max\` also has 8-bit matrix products. "tract" is tract alone, without graphtag's engine; ONNX Runtime
 is its aarch64 wheel $(basename "$library" | sed 's/libonnxruntime.so.//').
 
-| network | engine | A53 | A72 | A76 | max |
+| int8 | engine | A53 | A72 | A76 | max |
 |---|---|---|---|---|---|
 TEXT
-    rows 'EfficientNet-Lite0, 256 pixels, int8 (the default model)' "$default" 256 graphtag onnxruntime tract
-    rows 'the same in float' "$work/coco80-lite0.onnx" 256 graphtag onnxruntime tract
-    rows 'MobileNetV2, 224 pixels, int8' "$work/mobilenet-v2-qdq.onnx" 224 graphtag onnxruntime
-    rows 'the same in float' "$work/mobilenet-v2.onnx" 224 graphtag onnxruntime tract
+    rows "$cores max" 'EfficientNet-Lite0, 256 pixels (the default model)' "$default" 256 graphtag onnxruntime tract
+    rows "$cores max" 'MobileNetV2, 224 pixels' "$work/mobilenet-v2-qdq.onnx" 224 graphtag onnxruntime
+    cat <<TEXT
+
+| float | engine | A53 | A72 | A76 |
+|---|---|---|---|---|
+TEXT
+    rows "$cores" 'EfficientNet-Lite0, 256 pixels' "$work/coco80-lite0.onnx" 256 graphtag onnxruntime tract
+    rows "$cores" 'MobileNetV2, 224 pixels' "$work/mobilenet-v2.onnx" 224 tract
     cat <<TEXT
 
 ## Estimated times
@@ -123,7 +128,7 @@ LLVM has no model of the A76 and the A78AE: Neoverse N1, a server's A76, stands 
 | board | core | LLVM's model | share of the instructions | instructions per cycle | estimate |
 |---|---|---|---|---|---|
 TEXT
-    for core in cortex-a53 cortex-a72 cortex-a76; do
+    for core in $cores; do
         estimate $core
     done
 }
