@@ -29,7 +29,7 @@ for target; do
     # neither the time nor a random number.
     cargo cyclonedx --quiet --manifest-path firmware/Cargo.toml --target "$target" --no-build-deps --format json \
         --spec-version 1.5 --override-filename "$name.cdx"
-    python3 firmware/package/bill.py "$target" <"firmware/$name.cdx.json" >"$release/$name.cdx.json"
+    python3 -B firmware/package/bill.py "$target" <"firmware/$name.cdx.json" >"$release/$name.cdx.json"
     find . -path ./target -prune -o -name "$name.cdx.json" -exec rm {} +
 done
 
