@@ -3,7 +3,7 @@
 # Without a target it is this machine's; aarch64-unknown-linux-gnu is arm64, armv7-unknown-linux-gnueabihf is armhf. The
 # profile is `dist` unless given. The last line on standard output is the package's path.
 #
-# Needs cargo-deb (`cargo install --locked cargo-deb`) and binutils; for another target its standard library (`rustup
+# Needs cargo-deb (`cargo install --locked cargo-deb`), python3 and binutils; for another target its standard library (`rustup
 # target add`, or RUSTC as made by tests/arm/toolchain.sh) and Debian's cross compiler. With GLIBC=2.27 or the like it
 # links by cargo-zigbuild (`pip install ziglang cargo-zigbuild`) for systems with a glibc that old, and what was built
 # before is of no use.
@@ -24,6 +24,8 @@ if [ -n "${GLIBC:-}" ]; then
 elif [ "$target" != "$host" ]; then
     options+=(--target "$target")
 fi
+mkdir -p target
+python3 firmware/package/licences.py "$target" | gzip -9n >target/licences.txt.gz
 deb=$(cargo deb "${options[@]}" --compress-system --fast "${@:3}" | tail -n 1)
 
 # dpkg-shlibdeps knows the symbols of this machine's glibc alone: the least version is told by the binary itself.

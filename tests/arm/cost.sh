@@ -2,9 +2,10 @@
 # What an inference costs on ARM cores: tests/arm/cost.sh
 # Counts executed instructions per inference, one thread, for graphtag, tract alone and ONNX Runtime on the same files, on
 # each core that differs in its instructions, and estimates times on boards; writes docs/arm-cost.md. Instructions are work
-# and not time, but an emulator counts them to 0.1 %, on any machine. Half an hour. Needs python3-venv and pip, and Debian's
-# gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user.
+# and not time, but an emulator counts them to 0.1 %, on any machine. Half an hour on two cores. Needs python3-venv and pip,
+# and Debian's gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source tests/arm/environment.sh
 source tests/arm/debian.sh
@@ -56,42 +57,44 @@ count() {
     emulate "$1" '' "${@:2}" | awk '/^instructions:/ {print $2}'
 }
 
-# per_inference CORE ENGINE MODEL SIDE, where a profile of N runs is N inferences more.
+# per_inference CORE ENGINE MODEL SIDE: by the difference of two runs, side by side, where a profile of N runs is N
+# inferences more.
 per_inference() {
-    local runs=3 more fewer output
+    local runs=2 output program more fewer
+    program=("$(graphtag)" bench --model "$3" --engine "$2" --runs $runs) more=(--profile) fewer=()
     if [ "$2" = onnxruntime ]; then
         output=$("$python" -c 'import onnx, sys; print(onnx.load(sys.argv[1]).graph.output[0].name)' "$3")
-        more=$(count "$1" "$peer" "$library" "$3" "$output" "$4" $((runs + 2)))
-        fewer=$(count "$1" "$peer" "$library" "$3" "$output" "$4" 2)
-    else
-        more=$(count "$1" "$(graphtag)" bench --model "$3" --engine "$2" --runs $runs --profile)
-        fewer=$(count "$1" "$(graphtag)" bench --model "$3" --engine "$2" --runs $runs)
+        program=("$peer" "$library" "$3" "$output" "$4") more=($((runs + 2))) fewer=(2)
     fi
-    awk -v more="$more" -v fewer="$fewer" -v runs=$runs 'BEGIN {printf "%.1f", (more - fewer) / runs / 1e6}'
+    count "$1" "${program[@]}" "${fewer[@]}" >"$work/fewer" &
+    count "$1" "${program[@]}" "${more[@]}" >"$work/more"
+    wait $!
+    awk -v runs=$runs '{counts[NR] = $1} END {printf "%.1f", (counts[1] - counts[2]) / runs / 1e6}' "$work/more" "$work/fewer"
 }
 
-# rows NAME MODEL SIDE ENGINE...
+# rows CORES NAME MODEL SIDE ENGINE...
 rows() {
-    local engine core
-    for engine in "${@:4}"; do
-        printf '| %s | %s |' "$1" "$engine"
-        for core in cortex-a53 cortex-a72 cortex-a76 max; do
-            printf ' %s |' "$(per_inference "$core" "$engine" "$2" "$3")"
+    local engine core row
+    for engine in "${@:5}"; do
+        row="| $2 | $engine |"
+        for core in $1; do
+            row+=" $(per_inference "$core" "$engine" "$3" "$4") |"
         done
-        printf '\n'
+        echo "$row"
     done
 }
 
-# Of boards whose core is CORE.
+# Of boards whose core is CORE, from what its hottest blocks of instructions are.
 estimate() {
-    local millions
-    millions=$(per_inference "$1" graphtag "$default" 256)
-    emulate "$1" ,blocks=40 "$(graphtag)" bench --model "$default" --runs 10 |
-        "$python" tests/arm/estimate.py "$1" "$millions" "$llvm"
+    local program=("$(graphtag)" bench --model "$default" --runs 2)
+    emulate "$1" ,blocks=400 "${program[@]}" >"$work/fewer" &
+    emulate "$1" ,blocks=400 "${program[@]}" --profile >"$work/more"
+    wait $!
+    "$python" tests/arm/estimate.py "$1" 2 "$work/more" "$work/fewer" "$llvm"
 }
 
 report() {
-    local core
+    local core cores='cortex-a53 cortex-a72 cortex-a76'
     cat <<TEXT
 # Cost on ARM
 
@@ -100,26 +103,32 @@ work and not time. The cores stand for instruction sets: A53 and A72 have no dot
 them (Pi 5, Jetson Orin Nano), \`max\` also has 8-bit matrix products. "tract" is tract alone, without graphtag's engine; ONNX Runtime
 is its aarch64 wheel $(basename "$library" | sed 's/libonnxruntime.so.//').
 
-| network | engine | A53 | A72 | A76 | max |
+| int8 | engine | A53 | A72 | A76 | max |
 |---|---|---|---|---|---|
 TEXT
-    rows 'EfficientNet-Lite0, 256 pixels, int8 (the default model)' "$default" 256 graphtag onnxruntime tract
-    rows 'the same in float' "$work/coco80-lite0.onnx" 256 graphtag onnxruntime tract
-    rows 'MobileNetV2, 224 pixels, int8' "$work/mobilenet-v2-qdq.onnx" 224 graphtag onnxruntime
-    rows 'the same in float' "$work/mobilenet-v2.onnx" 224 graphtag onnxruntime tract
+    rows "$cores max" 'EfficientNet-Lite0, 256 pixels (the default model)' "$default" 256 graphtag onnxruntime tract
+    rows "$cores max" 'MobileNetV2, 224 pixels' "$work/mobilenet-v2-qdq.onnx" 224 graphtag onnxruntime
+    cat <<TEXT
+
+| float | engine | A53 | A72 | A76 |
+|---|---|---|---|---|
+TEXT
+    rows "$cores" 'EfficientNet-Lite0, 256 pixels' "$work/coco80-lite0.onnx" 256 graphtag onnxruntime tract
+    rows "$cores" 'MobileNetV2, 224 pixels' "$work/mobilenet-v2.onnx" 224 tract
     cat <<TEXT
 
 ## Estimated times
 
 Not measured: nobody ran these boards. The default model in int8 on one core, from the instructions above and the instructions per
-cycle that llvm-mca 19 finds for the forty hottest blocks on its model of the core. It assumes that all data is in the first
-cache and that every branch is foreseen, so real times are longer, by how much depends on the board's memory; the clock is the
-highest that the board holds when cool. LLVM has no model of the A76 and the A78AE: Neoverse N1, a server's A76, stands for both.
+cycle that llvm-mca 19 finds for the forty hottest blocks of code (their share of all instructions is told) on its model of the
+core, each block as if it followed itself. It assumes that all data is in the first cache and that every branch is foreseen, so
+real times are longer, by how much depends on the board's memory; the clock is the highest that the board holds when cool.
+LLVM has no model of the A76 and the A78AE: Neoverse N1, a server's A76, stands for both.
 
-| board | core | LLVM's model | instructions per cycle | estimate |
-|---|---|---|---|---|
+| board | core | LLVM's model | share of the instructions | instructions per cycle | estimate |
+|---|---|---|---|---|---|
 TEXT
-    for core in cortex-a53 cortex-a72 cortex-a76; do
+    for core in $cores; do
         estimate $core
     done
 }

@@ -118,6 +118,18 @@ documented() {
     ls "$manual"/graphtag-run.1.gz "$documentation"/{copyright,NOTICE,changelog.Debian.gz}
 }
 
+# Panics name the crates that they come from, by the folders that cargo compiled them in.
+licensed() {
+    zcat "$root/usr/share/doc/graphtag/licences.txt.gz" >"$work/licences"
+    strings "$root/usr/bin/graphtag" | grep -o '/registry/src/[^/]*/[^/]*/' | cut -d / -f 5 | sort -u >"$work/crates"
+    grep -q '^tract-core-' "$work/crates" || return
+    local crate
+    while read -r crate; do
+        echo "$crate"
+        grep -qF -e "$crate/" -e "$crate (by " "$work/licences" || return
+    done <"$work/crates"
+}
+
 completes() {
     local script='source /usr/share/bash-completion/completions/graphtag
         COMP_WORDS=(graphtag con) COMP_CWORD=1
@@ -159,7 +171,7 @@ files >"$work/files.before"
 size=$(stat -c %s "$deb")
 installed=$(($(dpkg-deb -f "$deb" Installed-Size) * 1024))
 echo "the package has $size bytes, installed it takes $installed"
-if [ "$architecture" = arm64 ]; then
+if [ "$architecture" = arm64 ] || [ "$architecture" = armhf ]; then
     check 'the package has at most 15 MB' test "$size" -le 15000000
     check 'installed it takes at most 40 MB' test "$installed" -le 40000000
 fi
@@ -174,6 +186,7 @@ check 'the configuration is a conffile' conffile
 check 'others do not read the configuration' not inside runuser -u nobody -- cat /etc/graphtag/graphtag.toml
 check 'the service reads it' inside runuser -u graphtag -- cat /etc/graphtag/graphtag.toml
 check 'every command has its page' documented
+check 'every crate in the binary has its licence' licensed
 check 'bash completes commands' completes
 check 'a photo has its tag' inside sh -c 'graphtag tag /home/pi/cat.jpg | grep -qw cat'
 if $booted; then
