@@ -4,10 +4,7 @@ use std::ops::Range;
 
 use super::program::{MapId, Step};
 use super::vectors::Exit;
-use crate::kernels::Map;
-
-/// Bytes that a core takes from memory, or from another core's cache, at once.
-const CACHE_LINE: usize = 64;
+use crate::kernels::{CACHE_LINE, Map};
 
 /// Where a map is.
 #[derive(Clone, Debug, PartialEq, Eq)]

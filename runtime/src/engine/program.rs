@@ -8,8 +8,8 @@ use super::buffers::{BufferPart, plan};
 use super::parts::in_parts;
 use super::vectors::{Exit, Vectors};
 use crate::kernels::{
-    AveragePool, Convolution, Depthwise, InstructionSet, LANES, Map, MaxPool, Product, Residual,
-    Table, TableMean, add_maps,
+    AlignedBytes, AveragePool, Convolution, Depthwise, InstructionSet, LANES, Map, MaxPool,
+    Product, Residual, Table, TableMean, add_maps,
 };
 use crate::pool::{Pool, locked};
 
@@ -89,7 +89,7 @@ pub(crate) struct Quantization {
 /// What one run computes in.
 #[derive(Debug, Default)]
 struct Workspace {
-    buffers: Vec<Vec<i8>>,
+    buffers: Vec<AlignedBytes>,
     vectors: Vectors,
 }
 
@@ -138,7 +138,11 @@ impl Program {
     pub fn run(&self, image: &[i8], outputs: &mut [&mut [f32]], threads: usize) {
         let kept = self.idle.take();
         let mut workspace = kept.unwrap_or_else(|| Workspace {
-            buffers: self.sizes.iter().map(|&size| vec![0; size]).collect(),
+            buffers: self
+                .sizes
+                .iter()
+                .map(|&size| AlignedBytes::zeros(size))
+                .collect(),
             vectors: Vectors::default(),
         });
         let Workspace { buffers, vectors } = &mut workspace;
@@ -170,7 +174,7 @@ impl Program {
     }
 
     /// What is in a map.
-    fn map<'a>(&self, image: &'a [i8], buffers: &'a [Vec<i8>], id: MapId) -> &'a [i8] {
+    fn map<'a>(&self, image: &'a [i8], buffers: &'a [AlignedBytes], id: MapId) -> &'a [i8] {
         match id.checked_sub(1) {
             None => &image[..self.maps[id].bytes()],
             Some(step) => {

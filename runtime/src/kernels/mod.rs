@@ -6,6 +6,7 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod aligned;
 #[cfg(target_arch = "arm")]
 mod arm;
 mod convolution;
@@ -25,6 +26,7 @@ mod table;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use aligned::{AlignedBytes, CACHE_LINE};
 pub use convolution::Convolution;
 pub use depthwise::Depthwise;
 pub use geometry::{LANES, Map, Window};
