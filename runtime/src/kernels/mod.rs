@@ -32,7 +32,7 @@ pub use depthwise::Depthwise;
 pub use geometry::{LANES, Map, Window};
 pub use instruction_set::InstructionSet;
 pub use peak::multiply_registers;
-pub use planes::PlaneConvolution;
+pub use planes::{PlaneConvolution, UNBOUNDED};
 pub use pointwise::{Residual, add_maps, channel_sums, dequantize, quantize, quantize_image};
 pub use pooling::{AveragePool, MaxPool, TableMean};
 pub use product::Product;
