@@ -43,7 +43,7 @@ def main():
     directory = Path(sys.argv[1])
     directory.mkdir(parents=True, exist_ok=True)
     expected = {}
-    for name, network in networks.NETWORKS.items():
+    for name, network in {**networks.NETWORKS, "cosine": networks.cosine}.items():
         model = network(SIDE, LABELS, WIDTH)
         for form, (quant_format, activations, per_channel) in FORMS.items():
             quantized = networks.quantize(model, SIDE, quant_format, activations, per_channel)

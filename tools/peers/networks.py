@@ -151,6 +151,22 @@ def resnet(side, labels, width):
     return net.model(net.head(x, labels), labels)
 
 
+def cosine(side, labels, width):
+    """A few convolutions and a classifier of the angles between features and directions, as graphtag's own."""
+    net = Builder(side, seed=7)
+    x = net.relu6(net.convolution("image", scaled(64, width), 3, 2))
+    x = net.relu6(net.convolution(x, scaled(256, width)))
+    x = net.same("Flatten", net.same("GlobalAveragePool", x))
+    features = net.channels[x]
+    scale = net.constant(net.random.uniform(0.5, 1.5, (1, features)).astype(np.float32), "scale")
+    x = net.same("Mul", x, scale)
+    length = net.node("ReduceL2", [x], 1, axes=[1], keepdims=1)
+    length = net.node("Max", [length, net.constant(np.full((1, 1), 1e-6, np.float32), "smallest")], 1)
+    x = net.same("Div", x, length)
+    directions = net.random.normal(0, 1, (features, labels)).astype(np.float32)
+    return net.model(net.node("MatMul", [x, net.constant(directions, "directions")], labels), labels)
+
+
 NETWORKS = {"mobilenet-v2": mobilenet_v2, "mobilenet-v3-small": mobilenet_v3, "resnet-18": resnet}
 
 

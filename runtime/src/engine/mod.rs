@@ -5,6 +5,7 @@
 //! (`QLinearConv`) or stands between `DequantizeLinear` and `QuantizeLinear`. Whatever else the graph holds runs on
 //! tract, but for depthwise float convolutions on x86-64; where that is nothing, tract is not asked at all.
 
+mod buffers;
 mod constants;
 mod contrib;
 mod elementwise;

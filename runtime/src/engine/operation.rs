@@ -49,7 +49,11 @@ impl TypedOp for QuantizeMap {
             width,
             ..
         } = self.map;
-        expect(inputs[0], &[1, channels, height, width])?;
+        let is_vector = [height, width] == [1, 1] && inputs[0].rank() == 2;
+        match is_vector {
+            true => expect(inputs[0], &[1, channels])?,
+            false => expect(inputs[0], &[1, channels, height, width])?,
+        }
         Ok(tvec!(i8::fact(map_shape(self.map))))
     }
 

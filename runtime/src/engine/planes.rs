@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use tract_linalg::BinOp;
 use tract_linalg::multithread::{Executor, current_tract_executor};
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat};
 use tract_onnx::tract_core::ops::nn::DataFormat;
 use tract_onnx::tract_hir::internal::*;
 
-use crate::kernels::{InstructionSet, PlaneConvolution, Window};
+use crate::kernels::{InstructionSet, PlaneConvolution, UNBOUNDED, Window};
 
-/// Replaces the depthwise f32 convolutions of a decluttered graph, where the processor has vectors that pay.
+/// Replaces the depthwise f32 convolutions of a decluttered graph, with the bounds that their inputs and outputs are kept
+/// within (ReLU6, say), where the processor has vectors that pay.
 ///
 /// # Errors
 /// When tract refuses the new graph.
@@ -20,19 +23,82 @@ pub(crate) fn replace_depthwise(model: &mut TypedModel) -> TractResult<()> {
         return Ok(());
     }
     for id in 0..model.nodes.len() {
-        let node = &model.nodes[id];
-        if let Some(task) = task(model, node) {
-            let shape = model.outlet_fact(id.into())?.shape.as_concrete();
-            let operation = PlaneOperation {
-                task: Arc::new(task),
-                shape: shape.unwrap_or_default().into(),
-            };
-            let inputs = &node.inputs[..1];
-            let patch = TypedModelPatch::replace_single_op(model, node, inputs, operation)?;
-            patch.apply(model)?;
-        }
+        let Some(mut task) = task(model, &model.nodes[id]) else {
+            continue;
+        };
+        let (input, before) = bounds_before(model, model.nodes[id].inputs[0])?;
+        let (output, after) = bounds_after(model, id.into())?;
+        task.bounds = [before, after];
+        let shape = model.outlet_fact(id.into())?.shape.as_concrete();
+        let operation = PlaneOperation {
+            task: Arc::new(task),
+            shape: shape.unwrap_or_default().into(),
+        };
+        let mut patch = TypedModelPatch::default();
+        let tapped = patch.tap_model(model, input)?;
+        let made = patch.wire_node(&model.nodes[id].name, operation, &[tapped])?[0];
+        patch.shunt_outside(model, output, made)?;
+        patch.apply(model)?;
     }
     Ok(())
+}
+
+/// Where the values of `outlet` come from, and the bounds that they are kept within, if nobody else wants them so.
+fn bounds_before(model: &TypedModel, mut outlet: OutletId) -> TractResult<(OutletId, [f32; 2])> {
+    let mut bounds = UNBOUNDED;
+    while let Some((input, first)) = bounds_of(model, outlet.node)
+        && only_successor(model, outlet)?.is_some()
+    {
+        (outlet, bounds) = (input, both(first, bounds));
+    }
+    Ok((outlet, bounds))
+}
+
+/// What becomes of the values of `outlet`, if all that is done with them is to keep them within bounds.
+fn bounds_after(model: &TypedModel, mut outlet: OutletId) -> TractResult<(OutletId, [f32; 2])> {
+    let mut bounds = UNBOUNDED;
+    while let Some(next) = only_successor(model, outlet)?
+        && let Some((_, then)) = bounds_of(model, next)
+    {
+        (outlet, bounds) = (next.into(), both(bounds, then));
+    }
+    Ok((outlet, bounds))
+}
+
+/// The bounds of what is kept within those of `first`, and of `then` after that.
+fn both(first: [f32; 2], [low, high]: [f32; 2]) -> [f32; 2] {
+    first.map(|bound| bound.max(low).min(high))
+}
+
+/// The only node that reads `outlet`.
+fn only_successor(model: &TypedModel, outlet: OutletId) -> TractResult<Option<usize>> {
+    let is_output = model.output_outlets()?.contains(&outlet);
+    Ok(match model.outlet_successors(outlet) {
+        [successor] if !is_output => Some(successor.node),
+        _ => None,
+    })
+}
+
+/// What a node reads and the bounds that it keeps it within, if it gives the larger or the smaller of each value and a
+/// constant.
+fn bounds_of(model: &TypedModel, node: usize) -> Option<(OutletId, [f32; 2])> {
+    let node = &model.nodes[node];
+    let operation = node.op_as::<TypedBinOp>()?.0.as_linalg_binop()?;
+    let [a, b] = node.inputs[..] else {
+        return None;
+    };
+    let number = |outlet| constant(model, outlet).filter(|values| values.len() == 1);
+    let (input, bound) = match (number(a), number(b)) {
+        (None, Some(bound)) => (a, bound[0]),
+        (Some(bound), None) => (b, bound[0]),
+        _ => return None,
+    };
+    let [least, greatest] = UNBOUNDED;
+    match operation {
+        BinOp::Max => Some((input, [bound, greatest])),
+        BinOp::Min => Some((input, [least, bound])),
+        _ => None,
+    }
 }
 
 /// What `node` computes, if that is a depthwise convolution of one photo with constant weights.

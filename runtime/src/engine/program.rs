@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use super::buffers::{BufferPart, plan};
 use super::parts::in_parts;
 use super::vectors::{Exit, Vectors};
 use crate::kernels::{
-    AveragePool, Convolution, Depthwise, InstructionSet, LANES, Map, MaxPool, Product, Residual,
-    Table, TableMean, add_maps,
+    AlignedBytes, AveragePool, Convolution, Depthwise, InstructionSet, LANES, Map, MaxPool,
+    Product, Residual, Table, TableMean, add_maps,
 };
 use crate::pool::{Pool, locked};
 
@@ -88,7 +89,7 @@ pub(crate) struct Quantization {
 /// What one run computes in.
 #[derive(Debug, Default)]
 struct Workspace {
-    buffers: Vec<Vec<i8>>,
+    buffers: Vec<AlignedBytes>,
     vectors: Vectors,
 }
 
@@ -99,8 +100,8 @@ pub(crate) struct Program {
     maps: Vec<Map>,
     steps: Vec<Step>,
     exits: Vec<(MapId, Exit)>,
-    /// The buffer of what each step writes, and the size of each buffer.
-    buffers: Vec<usize>,
+    /// Where each step writes, and the size of each buffer.
+    places: Vec<BufferPart>,
     sizes: Vec<usize>,
     idle: Pool<Workspace>,
     /// While a profile is taken, the times of every step so far.
@@ -110,13 +111,13 @@ pub(crate) struct Program {
 impl Program {
     /// A program over `maps`, the first of which is the input.
     pub fn new(maps: Vec<Map>, steps: Vec<Step>, exits: Vec<(MapId, Exit)>) -> Self {
-        let (buffers, sizes) = plan(&maps, &steps, &exits);
+        let (places, sizes) = plan(&maps, &steps, &exits);
         Program {
             instruction_set: InstructionSet::detect(),
             maps,
             steps,
             exits,
-            buffers,
+            places,
             sizes,
             idle: Pool::default(),
             profile: Mutex::default(),
@@ -137,13 +138,17 @@ impl Program {
     pub fn run(&self, image: &[i8], outputs: &mut [&mut [f32]], threads: usize) {
         let kept = self.idle.take();
         let mut workspace = kept.unwrap_or_else(|| Workspace {
-            buffers: self.sizes.iter().map(|&size| vec![0; size]).collect(),
+            buffers: self
+                .sizes
+                .iter()
+                .map(|&size| AlignedBytes::zeros(size))
+                .collect(),
             vectors: Vectors::default(),
         });
         let Workspace { buffers, vectors } = &mut workspace;
         for (index, step) in self.steps.iter().enumerate() {
-            let place = self.buffers[index];
-            let mut output = std::mem::take(&mut buffers[place]);
+            let place = self.places[index].clone();
+            let mut output = std::mem::take(&mut buffers[place.buffer]);
             let map = |id| self.map(image, buffers, id);
             let [input, other] = [map(step.input), step.other.map_or(&[][..], map)];
             let shape = self.maps[index + 1];
@@ -151,14 +156,14 @@ impl Program {
             self.step(
                 &step.task,
                 [input, other],
-                &mut output[..shape.bytes()],
+                &mut output[place.bytes],
                 shape,
                 threads,
             );
             if let Some(times) = &mut *locked(&self.profile) {
                 times[index].push(start.elapsed());
             }
-            buffers[place] = output;
+            buffers[place.buffer] = output;
         }
         for ((id, exit), output) in self.exits.iter().zip(outputs) {
             let map = self.map(image, buffers, *id);
@@ -168,13 +173,15 @@ impl Program {
         self.idle.give(workspace);
     }
 
-    /// What is in a map. Its buffer may be larger.
-    fn map<'a>(&self, image: &'a [i8], buffers: &'a [Vec<i8>], id: MapId) -> &'a [i8] {
-        let values = match id.checked_sub(1) {
-            None => image,
-            Some(step) => &buffers[self.buffers[step]],
-        };
-        &values[..self.maps[id].bytes()]
+    /// What is in a map.
+    fn map<'a>(&self, image: &'a [i8], buffers: &'a [AlignedBytes], id: MapId) -> &'a [i8] {
+        match id.checked_sub(1) {
+            None => &image[..self.maps[id].bytes()],
+            Some(step) => {
+                let place = &self.places[step];
+                &buffers[place.buffer][place.bytes.clone()]
+            }
+        }
     }
 
     /// From now on, every run is part of a profile.
@@ -252,37 +259,4 @@ impl Program {
             }),
         }
     }
-}
-
-/// A buffer for every map but the input, so that no two that are needed at the same time share one, and the buffers'
-/// sizes.
-fn plan(maps: &[Map], steps: &[Step], exits: &[(MapId, Exit)]) -> (Vec<usize>, Vec<usize>) {
-    // The last map for which each is read; one that nobody reads is in the way while it is written.
-    let mut last_read: Vec<MapId> = (0..maps.len()).collect();
-    for (index, step) in steps.iter().enumerate() {
-        for id in [Some(step.input), step.other].into_iter().flatten() {
-            last_read[id] = index + 1;
-        }
-    }
-    for (id, _) in exits {
-        last_read[*id] = usize::MAX;
-    }
-    let (mut buffers, mut sizes, mut owners) = (vec![], vec![], vec![]);
-    for (id, map) in maps.iter().enumerate().skip(1) {
-        let free = (0..owners.len()).filter(|&buffer: &usize| last_read[owners[buffer]] < id);
-        // The smallest that is large enough, or else the largest, which grows.
-        let best = free.min_by_key(|&buffer| {
-            let size: usize = sizes[buffer];
-            (size < map.bytes(), size.abs_diff(map.bytes()))
-        });
-        let buffer = best.unwrap_or_else(|| {
-            owners.push(id);
-            sizes.push(0);
-            sizes.len() - 1
-        });
-        owners[buffer] = id;
-        sizes[buffer] = sizes[buffer].max(map.bytes());
-        buffers.push(buffer);
-    }
-    (buffers, sizes)
 }

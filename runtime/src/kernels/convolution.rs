@@ -4,6 +4,7 @@ use std::ops::Range;
 
 #[cfg(target_arch = "aarch64")]
 use super::aarch64;
+use super::aligned::AlignedBytes;
 #[cfg(target_arch = "arm")]
 use super::arm;
 use super::geometry::{DEPTH, LANES, Map, Window};
@@ -32,7 +33,7 @@ pub struct Convolution {
     /// What is added to its outputs, if anything.
     pub residual: Option<Residual>,
     /// \[output channel / LANES\]\[tap\]\[input channel / DEPTH\]\[LANES\]\[DEPTH\], zeros where there is no channel.
-    pub(super) weights: Vec<i8>,
+    pub(super) weights: AlignedBytes,
     /// Per output channel, with what the zero point of the input adds to every sum already taken off.
     pub(super) bias: Vec<i32>,
     /// Per output channel, the sum of its weights times 128, for kernels that read the input as u8.
@@ -65,7 +66,7 @@ impl Convolution {
         assert!(input.pixel >= input.channels.next_multiple_of(DEPTH));
         assert_eq!(requantization.multipliers.len(), output.pixel);
         let steps = input.channels.div_ceil(DEPTH);
-        let mut packed = vec![0; output.pixel * taps * steps * DEPTH];
+        let mut packed = AlignedBytes::zeros(output.pixel * taps * steps * DEPTH);
         let mut sums = vec![0i32; output.pixel];
         for channel in 0..output.channels {
             for from in 0..input.channels {

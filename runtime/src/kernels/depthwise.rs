@@ -4,6 +4,7 @@ use std::ops::Range;
 
 #[cfg(target_arch = "aarch64")]
 use super::aarch64;
+use super::aligned::AlignedBytes;
 #[cfg(target_arch = "arm")]
 use super::arm;
 use super::geometry::{LANES, Map, Window};
@@ -29,7 +30,7 @@ pub struct Depthwise {
     /// Sums to outputs.
     pub requantization: Requantization,
     /// \[channel / LANES\]\[tap\]\[LANES\], zeros where there is no channel.
-    pub(super) weights: Vec<i8>,
+    pub(super) weights: AlignedBytes,
     /// See [`super::Convolution`].
     pub(super) bias: Vec<i32>,
     /// The numbers in the order of the VNNI kernel, where its form suits the window.
@@ -61,7 +62,7 @@ impl Depthwise {
         assert_eq!(bias.len(), output.channels);
         assert!(taps > 0 && input.has_whole_vectors() && output.has_whole_vectors());
         assert_eq!(requantization.multipliers.len(), output.pixel);
-        let mut packed = vec![0; output.pixel * taps];
+        let mut packed = AlignedBytes::zeros(output.pixel * taps);
         let mut padded = vec![0; output.pixel];
         #[cfg(target_arch = "x86_64")]
         let mut unsigned = vec![0; output.pixel];

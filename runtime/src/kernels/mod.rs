@@ -6,6 +6,7 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod aligned;
 #[cfg(target_arch = "arm")]
 mod arm;
 mod convolution;
@@ -25,12 +26,13 @@ mod table;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use aligned::{AlignedBytes, CACHE_LINE};
 pub use convolution::Convolution;
 pub use depthwise::Depthwise;
 pub use geometry::{LANES, Map, Window};
 pub use instruction_set::InstructionSet;
 pub use peak::multiply_registers;
-pub use planes::PlaneConvolution;
+pub use planes::{PlaneConvolution, UNBOUNDED};
 pub use pointwise::{Residual, add_maps, channel_sums, dequantize, quantize, quantize_image};
 pub use pooling::{AveragePool, MaxPool, TableMean};
 pub use product::Product;

@@ -8,6 +8,23 @@ use super::instruction_set::InstructionSet;
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 
+/// One instruction for each of the registers that it writes to.
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+macro_rules! on_each_register {
+    ($name:literal, [$($register:tt)*], $operands:literal) => {
+        // SAFETY: it only changes registers.
+        unsafe {
+            std::arch::asm!(
+                $(concat!($name, $register, $operands),)*
+                $(out($register) _,)*
+                options(nomem, nostack, preserves_flags),
+            );
+        }
+    };
+}
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+pub(super) use on_each_register;
+
 /// Multiplies and adds up bytes `rounds` times by the instructions of the convolutions, on registers alone: how long
 /// that takes is the peak of the core. Gives the number of multiply-accumulates; `None` for the scalar kernels, which
 /// have no such instructions.

@@ -8,6 +8,9 @@ use super::x86;
 /// Outputs that are summed at once.
 pub(super) const WIDTH: usize = 64;
 
+/// No value is out of these.
+pub const UNBOUNDED: [f32; 2] = [f32::NEG_INFINITY, f32::INFINITY];
+
 /// A depthwise f32 convolution, \[channel, height, width\] in and out.
 ///
 /// A channel's plane is taken apart by the remainders of row and column by the stride, into phases with their padding:
@@ -21,6 +24,8 @@ pub struct PlaneConvolution {
     pub output: [usize; 2],
     /// Where each output looks.
     pub window: Window,
+    /// What the values it reads are kept within before, the padding apart, and the values it writes after.
+    pub bounds: [[f32; 2]; 2],
     /// \[channel\]\[tap\]
     weights: Vec<f32>,
     bias: Vec<f32>,
@@ -55,6 +60,7 @@ impl PlaneConvolution {
             output,
             offsets: (0..height * width).map(offset).collect(),
             window,
+            bounds: [UNBOUNDED; 2],
             weights,
             bias,
             phase,
@@ -104,7 +110,7 @@ impl PlaneConvolution {
             }
             let sums = sums.as_flattened().chunks(step);
             for (row, sums) in output.chunks_exact_mut(columns).zip(sums) {
-                row.copy_from_slice(&sums[..columns]);
+                copy_every::<1>(self.bounds[1], &sums[..columns], row);
             }
         }
     }
@@ -129,17 +135,40 @@ impl PlaneConvolution {
                 let Some(target) = target.get_mut(column / stride[1]..) else {
                     continue;
                 };
-                if stride[1] == 1 {
-                    let count = target.len().min(values.len());
-                    target[..count].copy_from_slice(&values[..count]);
-                    continue;
-                }
-                let values = values[first..].iter().step_by(stride[1]);
-                for (target, &value) in target.iter_mut().zip(values) {
-                    *target = value;
+                let (bounds, values) = (self.bounds[0], &values[first..]);
+                match stride[1] {
+                    1 => copy_every::<1>(bounds, values, target),
+                    2 => copy_every::<2>(bounds, values, target),
+                    stride => {
+                        let values = values.iter().step_by(stride);
+                        for (target, &value) in target.iter_mut().zip(values) {
+                            *target = within(bounds, value);
+                        }
+                    }
                 }
             }
         }
+    }
+}
+
+/// `value`, or the bound that it is beyond; the low one for what is no number. Each line is one instruction of a vector,
+/// which `max` and `min` are not.
+#[inline(always)]
+fn within([low, high]: [f32; 2], value: f32) -> f32 {
+    let value = if value > low { value } else { low };
+    if value < high { value } else { high }
+}
+
+/// Copies every value of so many, from the first on, as [`within`]. The compiler makes vectors of it where the number is
+/// known.
+#[inline(always)]
+fn copy_every<const STRIDE: usize>(bounds: [f32; 2], from: &[f32], to: &mut [f32]) {
+    let (whole, rest) = from.as_chunks::<STRIDE>();
+    if let (Some(to), Some(&value)) = (to.get_mut(whole.len()), rest.first()) {
+        *to = within(bounds, value);
+    }
+    for (to, values) in to.iter_mut().zip(whole) {
+        *to = within(bounds, values[0]);
     }
 }
 
@@ -199,6 +228,7 @@ mod tests {
             padding in pair(0..=3),
             output in pair(1..=40),
             (channels, seed) in (1..=4usize, any::<u32>()),
+            bounds in prop::sample::select(vec![[UNBOUNDED; 2], [[-0.5, 0.25], [0.0, 0.5]]]),
         ) {
             let window = Window { kernel, stride, dilation, padding };
             let number = |index: usize| {
@@ -219,15 +249,19 @@ mod tests {
                         let row = window.input(0, row, tap / kernel[1], input[0]);
                         let column = window.input(1, column, tap % kernel[1], input[1]);
                         let value = match (row, column) {
-                            (Some(row), Some(column)) => image[channel * plane + row * input[1] + column],
+                            (Some(row), Some(column)) => {
+                                let value = image[channel * plane + row * input[1] + column];
+                                value.clamp(bounds[0][0], bounds[0][1])
+                            }
                             _ => 0.0,
                         };
                         sum = value.mul_add(weights[channel * taps + tap], sum);
                     }
-                    expected.push(sum);
+                    expected.push(sum.clamp(bounds[1][0], bounds[1][1]));
                 }
             }
-            let task = PlaneConvolution::new([input, output], window, weights, bias);
+            let mut task = PlaneConvolution::new([input, output], window, weights, bias);
+            task.bounds = bounds;
             for set in InstructionSet::available() {
                 let mut found = vec![f32::NAN; expected.len()];
                 task.run(set, 0, &image, &mut found);

@@ -1,5 +1,6 @@
 //! Weights of a depthwise convolution for kernels that multiply four columns of a row at once.
 
+use crate::kernels::aligned::AlignedBytes;
 use crate::kernels::geometry::{LANES, Window};
 
 /// How a depthwise kernel of `width` taps and `stride` goes over a row: `outputs` neighbours at once, from
@@ -61,7 +62,7 @@ pub const WIDE: usize = 64;
 pub struct Columns {
     pub form: Form,
     /// \[channel / WIDE\]\[kernel row\]\[output\]\[group\]\[WIDE\]\[4 columns\], zeros where there is no tap.
-    pub weights: Vec<i8>,
+    pub weights: AlignedBytes,
     /// Per channel, for inputs that are read as u8.
     pub bias: Vec<i32>,
     /// Per channel.
@@ -95,7 +96,7 @@ impl Columns {
         let row = form.outputs * form.groups * WIDE * 4;
         let mut columns = Columns {
             form,
-            weights: vec![0; channels / WIDE * height * row],
+            weights: AlignedBytes::zeros(channels / WIDE * height * row),
             bias: vec![0; channels],
             multipliers: vec![0.0; channels],
         };
