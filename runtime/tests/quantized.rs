@@ -50,8 +50,14 @@ fn networks_of_onnx_runtimes_quantiser_give_what_it_computes() {
     let mut exact = 0;
     for (name, expected) in expected {
         let network = Network::open(&folder().join(format!("{name}.onnx"))).unwrap();
+        // What makes a vector as long as one stays in float, in between quantised parts.
+        let normalizes = |node: &str| {
+            let operations = ["reducel2_", "max_", "div_"];
+            name.starts_with("cosine") && operations.iter().any(|&start| node.starts_with(start))
+        };
         let unfused = &network.fusion().unfused;
-        assert!(unfused.is_empty(), "{name}: {unfused:?}");
+        let is_known = unfused.iter().all(|unfused| normalizes(&unfused.name));
+        assert!(is_known, "{name}: {unfused:?}");
         let outputs = network.run(&image(&network)).unwrap();
         let difference = largest_difference(&outputs, &expected);
         // Where a value is close to the middle of two steps, rounding may go either way, and layers pass that on.
